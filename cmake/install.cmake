@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+install(TARGETS vgg_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS libvgg LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS libvgg_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/vgg DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+configure_file(cmake/vgg.pc.in vgg.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/vgg.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Architectures: what a network is made of, before it has any weights.
+ *
+ * A vgg_arch is an immutable chain of layers with all shapes worked out. It comes from a list of
+ * blocks as in the tutorial, from a conv_arch in text, or from a name.
+ *
+ *   VGG block (Simonyan & Zisserman, arXiv 1409.1556, table 1):
+ *     num_convs x (3x3 convolution, pad 1, stride 1, bias; ReLU), then 2x2 max-pool, stride 2
+ *   head:  flatten, (linear, ReLU, dropout) x 2, linear [, softmax at inference]
+ */
+#ifndef VGG_ARCH_H
+#define VGG_ARCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgg/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The shape of one image's activations: channels, height, width. Flat layers are [units, 1, 1]. */
+typedef struct vgg_shape {
+  int c, h, w;
+} vgg_shape;
+
+/* One block of a conv_arch. in_channels 0 means "what comes out of the block before". */
+typedef struct vgg_block_spec {
+  int num_convs, in_channels, out_channels;
+} vgg_block_spec;
+
+/* The tutorial's vgg_block(num_convs, in_channels, out_channels), as a value. */
+VGG_API vgg_block_spec vgg_block(int num_convs, int in_channels, int out_channels);
+
+/* What stands around the blocks. Zero means the tutorial's value, given in brackets. */
+typedef struct vgg_arch_options {
+  int ratio;       /* every block's channels are divided by it, rounding down [1] */
+  vgg_shape input; /* the picture's channels, height, width [1, 224, 224] */
+  int classes;     /* outputs of the last linear layer [10] */
+  int hidden;      /* units of the two hidden linear layers [4096] */
+  double dropout;  /* probability of dropping a unit, below 1 [0.5]; negative means no dropout */
+} vgg_arch_options;
+
+typedef struct vgg_arch vgg_arch;
+
+/* Builds a VGG net from `num_blocks` blocks.
+ *   conv_arch  [num_blocks], borrowed for the call
+ *   options    borrowed for the call; NULL means the tutorial's net
+ *   out        on success owns the architecture: close with vgg_arch_close
+ * Fails with VGG_BAD_VALUE if a count is not positive, a channel count becomes 0 under the ratio,
+ * the channels do not chain, or the pools shrink the picture to nothing: the message then names
+ * the smallest legal size. */
+VGG_API vgg_status vgg_arch_from_blocks(const vgg_block_spec *conv_arch, int num_blocks,
+                                        const vgg_arch_options *options, vgg_arch **out,
+                                        vgg_error *err);
+
+/* Builds a net from text: a name (vgg11, vgg13, vgg16, vgg19, alexnet) or a conv_arch, either
+ * "1x64,1x128,2x256" or as Python prints it, "((1, 64), (1, 128))", in round or square brackets,
+ * with two numbers a block (num_convs, out_channels) or three (num_convs, in, out).
+ * AlexNet is the tutorial book's: one tower, no LRN, 11x11 stride 4 first.
+ * Otherwise as vgg_arch_from_blocks. */
+VGG_API vgg_status vgg_arch_from_text(const char *text, const vgg_arch_options *options,
+                                      vgg_arch **out, vgg_error *err);
+
+/* The i-th name that vgg_arch_from_text knows, with a line about it; NULL after the last. */
+VGG_API const char *vgg_arch_name_at(size_t i, const char **about);
+
+VGG_API void vgg_arch_close(vgg_arch *arch);
+
+typedef enum vgg_layer_type {
+  VGG_LAYER_CONV,
+  VGG_LAYER_RELU,
+  VGG_LAYER_MAXPOOL, /* rounds down; the first maximum in row-major order wins; NaN wins */
+  VGG_LAYER_FLATTEN,
+  VGG_LAYER_LINEAR,
+  VGG_LAYER_DROPOUT,
+  VGG_LAYER_SOFTMAX /* always the last layer; part of the loss when training */
+} vgg_layer_type;
+
+/* One layer, as the architecture lends it. */
+typedef struct vgg_layer {
+  vgg_layer_type type;
+  char name[16];     /* the paper's name: conv1_1, relu1_1, pool1, flatten, fc6, relu6, drop6 */
+  char module[24];   /* torchvision's: features.0, classifier.0; "" for flatten and softmax */
+  int block;         /* 1-based block (for alexnet: stage that ends in a pool); 0 in the head */
+  vgg_shape in, out; /* of one image */
+  int kernel, stride, pad; /* conv and pool, else 0 */
+  double dropout;          /* dropout only: the probability of dropping */
+  uint64_t params;         /* weights and biases */
+  uint64_t macs;           /* multiply-adds for one image, padding counted; 0 for cheap layers */
+} vgg_layer;
+
+/* The text the net was asked for, e.g. "vgg11" or a normalised conv_arch "1x16,1x32"; lent. */
+VGG_API const char *vgg_arch_title(const vgg_arch *arch);
+/* The options with every default filled in; lent. */
+VGG_API const vgg_arch_options *vgg_arch_get_options(const vgg_arch *arch);
+VGG_API int vgg_arch_num_layers(const vgg_arch *arch);
+/* Layer i of 0 .. num_layers-1; lent until the architecture is closed. NULL when out of range. */
+VGG_API const vgg_layer *vgg_arch_layer(const vgg_arch *arch, int i);
+VGG_API uint64_t vgg_arch_params(const vgg_arch *arch);
+VGG_API uint64_t vgg_arch_macs(const vgg_arch *arch);
+
+/* The net as the tutorial walks it: a block of convolutions is one "Sequential", then "Flatten",
+ * "Linear", "ReLU", "Dropout" ... (alexnet is flat: "Conv2d", "ReLU", "MaxPool2d", ...). */
+typedef struct vgg_module {
+  const char *class_name; /* PyTorch's class name; static */
+  int first_layer, num_layers;
+  int rank;    /* 4: [n, c, h, w]; 2: [n, units] */
+  int dims[4]; /* output shape for a sample of one picture */
+} vgg_module;
+
+VGG_API int vgg_arch_num_modules(const vgg_arch *arch);
+/* Module i of 0 .. num_modules-1, by value; class_name is NULL when out of range. */
+VGG_API vgg_module vgg_arch_module(const vgg_arch *arch, int i);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Using a model: logits, probabilities, evaluation. Dropout is off: the same input gives the same
+ * bytes.
+ */
+#ifndef VGG_INFER_H
+#define VGG_INFER_H
+
+#include "vgg/data.h"
+#include "vgg/model.h"
+#include "vgg/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vgg_predictor vgg_predictor;
+
+/* Prepares a model for use and allocates all it needs.
+ *   model    borrowed until the predictor is closed
+ *   options  borrowed for the call; NULL means defaults. batch is the most images one call takes.
+ *   out      on success owns the predictor: close with vgg_predictor_close
+ * Fails as vgg_plan_describe, and with VGG_NO_MEMORY. A predictor serves one thread at a time. */
+VGG_API vgg_status vgg_predictor_create(const vgg_model *model, const vgg_run_options *options,
+                                        vgg_predictor **out, vgg_error *err);
+VGG_API void vgg_predictor_close(vgg_predictor *predictor);
+
+/* Runs the net on n pictures.
+ *   pixels  [n][h][w][c] bytes in the net's input shape, borrowed; the net sees x / 255
+ *   logits  [n][classes], written: the last linear layer's output, before softmax
+ * Fails with VGG_BAD_VALUE if n is not 1 .. batch. */
+VGG_API vgg_status vgg_predictor_logits(vgg_predictor *predictor, int n, const uint8_t *pixels,
+                                        float *logits, vgg_error *err);
+
+/* p[i] = exp(x[i] - max x) / sum of them, summed in double. logits, probabilities [classes]; they
+ * may be the same array. */
+VGG_API void vgg_softmax(const float *logits, int classes, float *probabilities);
+
+/* What an evaluation found. */
+typedef struct vgg_mistake {
+  size_t index;       /* in the dataset */
+  int label, guess;   /* classes */
+  float probability;  /* of the guess */
+} vgg_mistake;
+
+typedef struct vgg_evaluation {
+  size_t total, correct;
+  double loss;     /* mean cross-entropy */
+  int classes;
+  size_t *confusion; /* [classes][classes]: row = label, column = guess */
+  size_t num_mistakes;
+  vgg_mistake *mistakes; /* [num_mistakes], in the dataset's order */
+  double seconds;        /* whole time, loading included */
+} vgg_evaluation;
+
+/* Runs a whole dataset through the net; pictures are resized as the model's rule says.
+ *   stop  called between batches with `user`; a true answer ends with VGG_STOPPED; may be NULL
+ *   out   on success owned by the caller: free with vgg_evaluation_free
+ * Fails with VGG_BAD_VALUE if the dataset's class count or channels do not fit the model. */
+VGG_API vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data,
+                                bool (*stop)(void *user), void *user, vgg_evaluation **out,
+                                vgg_error *err);
+VGG_API void vgg_evaluation_free(vgg_evaluation *evaluation);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

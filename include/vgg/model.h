@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Models: an architecture with weights, class names and the rule that makes its input.
+ *
+ * A model file is one safetensors file: fp32 tensors under torchvision's names (features.N.weight,
+ * classifier.N.bias), convolutions [K][C][R][S], linear [out][in] with the columns of the first
+ * one in channel, row, column order; everything else in the metadata.
+ */
+#ifndef VGG_MODEL_H
+#define VGG_MODEL_H
+
+#include "vgg/arch.h"
+#include "vgg/image.h"
+#include "vgg/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vgg_model vgg_model;
+
+/* A fresh model with the tutorial's initialisation: weights U(-a, a), a = sqrt(6 / (fan_in +
+ * fan_out)) (Glorot & Bengio 2010, eq. 16), biases PyTorch's default U(-b, b), b =
+ * 1 / sqrt(fan_in). The same seed gives the same weights on every machine.
+ *   arch  borrowed; the model keeps a copy
+ *   out   on success owns the model: close with vgg_model_close
+ * Class names are "0", "1", ... until vgg_model_set_classes. Fails with VGG_NO_MEMORY. */
+VGG_API vgg_status vgg_model_create(const vgg_arch *arch, uint64_t seed, vgg_model **out,
+                                    vgg_error *err);
+
+/* Loads a model file, or the best.safetensors of a run directory.
+ * Fails with VGG_NO_INPUT (missing, unreadable), VGG_BAD_CONTENT (not safetensors, not a vgg
+ * model, a tensor missing, extra or of another shape: the message names it). */
+VGG_API vgg_status vgg_model_load(const char *path, vgg_model **out, vgg_error *err);
+
+/* Saves a model file atomically: a viewer sees the old file or the whole new one.
+ * Fails with VGG_NO_OUTPUT or VGG_IO; the old file then stays as it was. */
+VGG_API vgg_status vgg_model_save(const vgg_model *model, const char *path, vgg_error *err);
+VGG_API void vgg_model_close(vgg_model *model);
+
+VGG_API const vgg_arch *vgg_model_arch(const vgg_model *model);                     /* lent */
+VGG_API const char *vgg_model_class_name(const vgg_model *model, int label);        /* lent */
+VGG_API const vgg_preprocess *vgg_model_preprocess(const vgg_model *model);         /* lent */
+/* The recipe that trained it as one line of JSON, "{}" when none did; lent. */
+VGG_API const char *vgg_model_recipe(const vgg_model *model);
+/* names  [classes], copied. Fails with VGG_NO_MEMORY. */
+VGG_API vgg_status vgg_model_set_classes(vgg_model *model, const char *const *names,
+                                         vgg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

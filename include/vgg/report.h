@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pictures about nets and runs: SVG always, PNG where the build has cairo.
+ */
+#ifndef VGG_REPORT_H
+#define VGG_REPORT_H
+
+#include "vgg/arch.h"
+#include "vgg/train.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Draws one net, or two side by side, block by block from the input at the bottom to the softmax
+ * at the top, with shapes on the arrows.
+ *   arch, beside  borrowed; beside may be NULL
+ *   path          ends in .svg or .png; replaced atomically
+ * Fails with VGG_BAD_VALUE (another suffix), VGG_ABSENT (.png without cairo), VGG_NO_OUTPUT,
+ * VGG_IO. */
+VGG_API vgg_status vgg_diagram_save(const vgg_arch *arch, const vgg_arch *beside, const char *path,
+                                    vgg_error *err);
+
+/* Draws train loss, train accuracy and test accuracy against the epoch, x from 0 to `epochs`.
+ * Test points carry a marker. Otherwise as vgg_diagram_save. */
+VGG_API vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_points, int epochs,
+                                   const char *path, vgg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Training: the tutorial's train_ch6 as an object that can be stopped and resumed at any step.
+ */
+#ifndef VGG_TRAIN_H
+#define VGG_TRAIN_H
+
+#include <stdbool.h>
+
+#include "vgg/data.h"
+#include "vgg/model.h"
+#include "vgg/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Numbers of a recipe. Zero means the recipe's own value for the net, given in brackets for d2l:
+ * mean cross-entropy, plain SGD, Xavier-uniform weights, shuffled batches, the short last batch
+ * kept. */
+typedef struct vgg_train_options {
+  const char *recipe;     /* [d2l] */
+  double lr;              /* learning rate, > 0 [.05; AlexNet .01] */
+  int epochs;             /* [10] */
+  uint64_t seed;          /* of weights, order and dropout [0] */
+  uint64_t max_steps;     /* end after so many steps from the start of the run [no limit] */
+  bool no_eval;           /* skip the test set */
+  double save_seconds;    /* checkpoint at least so often, and at each epoch's end [600] */
+  const char *out;        /* run directory; must hold no run yet [runs/ARCH-N, first free N] */
+  vgg_run_options run;    /* batch is the recipe's batch size [128] */
+} vgg_train_options;
+
+typedef struct vgg_trainer vgg_trainer;
+
+/* Starts a run: creates the run directory with config.json in it, initialises the weights.
+ *   arch, train, test  borrowed until the trainer is closed; test may be NULL with no_eval
+ *   out  on success owns the trainer: close with vgg_trainer_close
+ * Fails with VGG_BAD_VALUE (a number out of range, data that does not fit the net), VGG_ABSENT,
+ * VGG_NO_OUTPUT (the directory cannot be made or holds a run), VGG_NO_MEMORY. */
+VGG_API vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *train,
+                                      const vgg_dataset *test, const vgg_train_options *options,
+                                      vgg_trainer **out, vgg_error *err);
+
+/* What a run directory says about itself, so that its data can be opened again. */
+typedef struct vgg_run_config {
+  char data[512];                  /* dataset spec */
+  size_t train_limit, test_limit;  /* 0: all */
+  bool no_eval;
+} vgg_run_config;
+
+/* Reads `dir`/config.json. Fails with VGG_NO_INPUT or VGG_BAD_CONTENT. */
+VGG_API vgg_status vgg_run_config_read(const char *dir, vgg_run_config *out, vgg_error *err);
+
+/* Goes on with the run in `dir` from its last.safetensors.
+ *   options  fields that are set must equal the run's own, except epochs, max_steps, run.threads
+ *            and run.device; NULL or zero keeps the run's
+ * Fails with VGG_BAD_VALUE if an option or the data differ, VGG_NO_INPUT, VGG_BAD_CONTENT. */
+VGG_API vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train,
+                                      const vgg_dataset *test, const vgg_train_options *options,
+                                      vgg_trainer **out, vgg_error *err);
+VGG_API void vgg_trainer_close(vgg_trainer *trainer);
+
+/* A moment of a run, lent to the callback. */
+typedef enum vgg_train_when { VGG_AFTER_STEP, VGG_AFTER_EPOCH, VGG_DURING_EVAL } vgg_train_when;
+
+typedef struct vgg_train_state {
+  vgg_train_when when;
+  int epoch, epochs;              /* 0-based epoch under way (after it: the one that ended) */
+  uint64_t step, steps;           /* steps done in the whole run; planned */
+  int batch, batches;             /* batches done in this epoch; in an epoch */
+  double lr;
+  double train_loss, train_acc;   /* running means over this epoch, as train_ch6 */
+  double test_acc, test_loss;     /* of the newest evaluation; NaN before the first */
+  double step_loss;               /* of this batch alone */
+  double compute_seconds;         /* the tutorial's timer: steps only, over all parts of the run */
+  double data_wait_seconds;       /* waiting for the loader */
+  double eval_seconds, wall_seconds;
+  uint64_t images;                /* trained in the whole run */
+  double examples_per_sec;        /* the tutorial's formula: images / compute_seconds */
+  double images_per_sec;          /* end to end: images / wall_seconds */
+  double seconds_left;            /* estimate; NaN when unknown */
+  size_t eval_done, eval_total;   /* VGG_DURING_EVAL only */
+} vgg_train_state;
+
+/* Called after steps, epochs and evaluation batches; a true answer saves and stops the run after
+ * the step under way. */
+typedef bool (*vgg_train_callback)(const vgg_train_state *state, void *user);
+
+/* Trains to the end. callback may be NULL. `final`, if not NULL, is written on VGG_OK and
+ * VGG_STOPPED.
+ * Returns VGG_OK at the planned end, VGG_STOPPED when the callback asked to stop (all is saved),
+ * VGG_BAD_CONTENT when loss or gradients are not finite (the last good files stay), VGG_IO. */
+VGG_API vgg_status vgg_trainer_run(vgg_trainer *trainer, vgg_train_callback callback, void *user,
+                                   vgg_train_state *final, vgg_error *err);
+
+VGG_API const char *vgg_trainer_dir(const vgg_trainer *trainer);           /* lent */
+VGG_API const vgg_arch *vgg_trainer_arch(const vgg_trainer *trainer);      /* lent */
+VGG_API const vgg_train_options *vgg_trainer_options(const vgg_trainer *t); /* filled in; lent */
+VGG_API const vgg_model *vgg_trainer_model(const vgg_trainer *trainer);    /* lent, as it stands */
+
+/* A curve's point, as the run directory records it. */
+typedef struct vgg_curve_point {
+  double x; /* in epochs, from 0 */
+  double train_loss, train_acc, test_acc; /* NaN where not measured at this x */
+} vgg_curve_point;
+
+/* The points so far; lent until the next call that trains. Returns their number. */
+VGG_API size_t vgg_trainer_curve(const vgg_trainer *trainer, const vgg_curve_point **points);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

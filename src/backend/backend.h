@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Backends: who runs a stage fast.
+ *
+ * A stage is a fused run of layers, one of
+ *
+ *   conv    y = [maxpool] relu(x * w + b)          x [n,H,W,C]  y [n,OP,OQ,K]
+ *   linear  y = [dropout] [relu] (x w^T + b)       x [n,C]      y [n,K]
+ *
+ * whose inner values do not exist outside it. The gradient handed to a stage's backward is that of
+ * its *output*, before its ReLU mask, dropout mask and pool scatter: those are the stage's own work.
+ *
+ * Prepare may fail, run may not: preparing chooses kernels and states all sizes; running allocates
+ * nothing and fails only on an internal fault.
+ */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cpu.h"
+#include "vgg/status.h"
+
+typedef enum stage_kind { STAGE_CONV, STAGE_LINEAR } stage_kind;
+typedef enum edge_type { EDGE_F32, EDGE_BF16 } edge_type;
+
+static inline size_t edge_size(edge_type t) { return t == EDGE_F32 ? 4 : 2; }
+
+typedef struct stage_spec {
+  stage_kind kind;
+  int C, H, W;                 /* input; linear: C units, H = W = 1 */
+  int K, R, S, stride, pad;    /* filter; linear: K units, R = S = 1 */
+  int P, Q;                    /* the convolution's output */
+  bool relu;
+  int pool_size, pool_stride;  /* 0: no pool */
+  int OP, OQ;                  /* the stage's output; P, Q without a pool */
+  bool dropout;                /* linear only, after the ReLU */
+  float dropout_scale;         /* 1 / (1 - p) */
+  edge_type x_type, y_type;    /* dx has x's type, dy has y's */
+  bool need_dx;                /* false for the first stage */
+} stage_spec;
+
+/* What all stages of a plan share. */
+typedef struct stage_env {
+  int max_n;      /* most images a run takes; any 1 <= n <= max_n must be right */
+  int threads;
+  bool training;  /* backward will be called */
+  bool bf16;      /* products may be taken in bf16, sums in fp32; masters are fp32 */
+  cpu_isa isa;    /* not beyond this */
+} stage_env;
+
+/* Bytes of what the engine gives a stage at run time. */
+typedef struct stage_sizes {
+  size_t pack;          /* the copies of weights that its kernels read; 0: reads the masters */
+  size_t aux_per_image; /* kept from forward to backward, e.g. where each maximum was */
+  size_t workspace;     /* scratch, shared by all stages, alive during one call only */
+  size_t library;       /* what a library holds for it outside the arenas, as far as known */
+} stage_sizes;
+
+/* Everything a call reads and writes; lent by the engine. */
+typedef struct stage_io {
+  int n;
+  const void *x;           /* [n,H,W,C] x_type */
+  void *y;                 /* [n,OP,OQ,K] y_type: forward writes, backward reads */
+  void *aux;               /* [n][aux_per_image]; NULL in inference */
+  const uint8_t *dropout;  /* [n][K] of 0 and 1; NULL: no dropout in this pass */
+  void *dy;                /* backward: gradient of y; may be overwritten */
+  void *dx;                /* backward: written in x_type; NULL unless need_dx */
+  float *dw, *db;          /* backward: written; [K][R][S][C] and [K] */
+  const float *w, *b;      /* the fp32 masters */
+  void *pack;
+  void *workspace;
+} stage_io;
+
+typedef struct stage stage;
+
+typedef struct stage_ops {
+  /* Rewrites the pack from the masters; called after every change of weights. */
+  bool (*repack)(stage *s, const float *w, const float *b, void *pack, void *workspace);
+  bool (*forward)(stage *s, const stage_io *io);
+  bool (*backward)(stage *s, const stage_io *io);
+  void (*destroy)(stage *s);
+} stage_ops;
+
+/* A prepared stage. A backend's own struct begins with it. */
+struct stage {
+  const stage_ops *ops;
+  const char *backend;
+  stage_spec spec;
+  stage_env env;
+  stage_sizes sizes;
+  char detail[160]; /* kernels, for `describe --plan` */
+};
+
+/* One row of backends.def. */
+typedef struct backend {
+  const char *name;
+  /* The library's name and version for `vgg info`. */
+  const char *(*version)(void);
+  /* Prepares a stage. VGG_OK with *out NULL means "declined", with the reason in why[size].
+   * Fails with VGG_NO_MEMORY or VGG_BUG. */
+  vgg_status (*prepare)(const stage_spec *spec, const stage_env *env, stage **out, char *why,
+                        size_t size, vgg_error *err);
+} backend;
+
+/* Backends in the order of trial, fastest first; NULL after the last. */
+const backend *backend_at(size_t i);
+/* NULL when this build has no such backend. */
+const backend *backend_find(const char *name);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loaders: batches made ahead of time by their own threads.
+ *
+ *   dataset -> order of the epoch -> pixels resized as the model's rule says -> batch
+ *
+ * What a batch holds depends on (seed, epoch, its number) alone, never on the threads.
+ */
+#ifndef DATA_LOADER_H
+#define DATA_LOADER_H
+
+#include <stdbool.h>
+
+#include "vgg/data.h"
+#include "vgg/image.h"
+
+typedef struct loader_options {
+  const vgg_dataset *data; /* borrowed until loader_close */
+  vgg_preprocess rule;
+  int batch;
+  bool shuffle;  /* by Philox from (seed, epoch); else the dataset's order */
+  uint64_t seed;
+  int workers;   /* threads; 0 means 1 */
+} loader_options;
+
+typedef struct loader_batch {
+  int n;                 /* 1 .. batch; the last batch of an epoch may be short */
+  const uint8_t *pixels; /* [n][h][w][c] */
+  const int32_t *labels; /* [n] */
+  const uint32_t *ids;   /* [n] dataset indices */
+} loader_batch;
+
+typedef struct loader loader;
+
+/* Fails with VGG_BAD_VALUE if the dataset's channels do not fit the rule, VGG_NO_MEMORY. */
+vgg_status loader_create(const loader_options *options, loader **out, vgg_error *err);
+void loader_close(loader *l);
+
+size_t loader_batches(const loader *l); /* in an epoch */
+
+/* Begins an epoch at its batch `first`; drops what was under way. */
+vgg_status loader_start(loader *l, uint32_t epoch, size_t first, vgg_error *err);
+/* The next batch, lent until the next call; *out NULL after the epoch's last. */
+vgg_status loader_next(loader *l, const loader_batch **out, vgg_error *err);
+
+/* Bytes that a loader with these options holds. */
+size_t loader_bytes(vgg_shape input, int batch, size_t count);
+/* Bytes that an open dataset holds. */
+size_t dataset_bytes(const vgg_dataset *data);
+
+/* order[count] becomes the epoch's permutation of 0 .. count-1 (Fisher-Yates). */
+void sampler_order(uint64_t seed, uint32_t epoch, uint32_t *order, uint32_t count);
+
+#endif

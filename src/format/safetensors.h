@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * safetensors: u64 little-endian N, N bytes of JSON padded with spaces, then the tensors' bytes.
+ * The reader accepts what huggingface/safetensors accepts, less duplicate names and keys; the
+ * writer pads so that the data is 8-byte aligned.
+ */
+#ifndef FORMAT_SAFETENSORS_H
+#define FORMAT_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/file.h"
+#include "vgg/status.h"
+
+enum { ST_MAX_RANK = 8 };
+
+typedef struct st_tensor {
+  const char *name;
+  char dtype[12]; /* "F32", "BF16", "U8", "I64", ... */
+  int rank;
+  uint64_t shape[ST_MAX_RANK];
+  const uint8_t *data; /* in the mapped file; may be unaligned */
+  uint64_t bytes;
+} st_tensor;
+
+typedef struct st_file st_file;
+
+/* Maps and checks a file. Fails with VGG_NO_INPUT, VGG_BAD_CONTENT, VGG_NO_MEMORY. */
+vgg_status st_open(const char *path, st_file **out, vgg_error *err);
+/* The same on bytes in memory, borrowed until st_close; `name` stands in messages. */
+vgg_status st_open_bytes(const char *name, const uint8_t *bytes, size_t size, st_file **out,
+                         vgg_error *err);
+void st_close(st_file *f);
+size_t st_count(const st_file *f);
+const st_tensor *st_at(const st_file *f, size_t i);              /* lent; in file order */
+const st_tensor *st_find(const st_file *f, const char *name);    /* lent; NULL: none */
+const char *st_metadata(const st_file *f, const char *key);      /* lent; NULL: none */
+
+/* One tensor to be written. emit writes exactly `bytes` bytes with file_write, so that a tensor
+ * in another order needs no second copy in memory. */
+typedef struct st_output {
+  const char *name, *dtype;
+  int rank;
+  uint64_t shape[ST_MAX_RANK];
+  uint64_t bytes;
+  vgg_status (*emit)(const void *context, file_writer *w, vgg_error *err);
+  const void *context;
+} st_output;
+
+typedef struct st_pair {
+  const char *key, *value;
+} st_pair;
+
+/* Writes a file atomically. Fails with VGG_NO_OUTPUT, VGG_IO, VGG_NO_MEMORY, VGG_BUG. */
+vgg_status st_write(const char *path, const st_output *tensors, size_t num_tensors,
+                    const st_pair *metadata, size_t num_pairs, vgg_error *err);
+
+#endif

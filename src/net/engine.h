@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Engines: every mutable buffer of a running net. After engine_create no call allocates.
+ *
+ * A training step is
+ *   engine_set_pixels, engine_draw_dropout, engine_forward(train), engine_loss(with gradient),
+ *   engine_backward, then the optimiser on engine_gradients, then engine_repack.
+ */
+#ifndef NET_ENGINE_H
+#define NET_ENGINE_H
+
+#include "net/plan.h"
+
+typedef struct engine engine;
+
+/* Takes `p` over, also on failure. masters [params.floats] are borrowed until engine_close and
+ * packed at once. */
+vgg_status engine_create(plan *p, float *masters, engine **out, vgg_error *err);
+void engine_close(engine *e);
+
+const plan *engine_plan(const engine *e);
+float *engine_masters(engine *e);
+float *engine_gradients(engine *e); /* [params.floats]; NULL in an inference engine */
+
+/* Bytes [n][h][w][c] become the input edge as x / 255, rounded to the edge's type. */
+void engine_set_pixels(engine *e, int n, const uint8_t *pixels);
+/* Floats [n][h][w][c] likewise, unscaled: for tests. */
+void engine_set_input(engine *e, int n, const float *x);
+
+/* Draws all dropout masks by Philox from (seed, epoch, ids[i]), ids [n] = dataset indices. */
+void engine_draw_dropout(engine *e, int n, uint64_t seed, uint32_t epoch, const uint32_t *ids);
+/* The mask of the k-th dropout layer, [n][units] of 0 and 1, for tests to write; NULL if none. */
+uint8_t *engine_dropout_mask(engine *e, int k);
+
+/* Runs the net; logits land in engine_logits. `train` keeps what backward needs and applies the
+ * masks. VGG_BUG if a backend reports an internal fault. */
+vgg_status engine_forward(engine *e, int n, bool train, vgg_error *err);
+const float *engine_logits(const engine *e); /* [n][classes] */
+
+/* Cross-entropy of the newest forward: *sum_loss over the rows, *correct by the first maximum.
+ * `gradient`: also leaves (softmax - onehot) / n for engine_backward. labels [n]. */
+void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
+                 int *correct);
+
+/* Gradients of all parameters (written, not added). */
+vgg_status engine_backward(engine *e, int n, vgg_error *err);
+
+/* The packs follow changed masters. */
+vgg_status engine_repack(engine *e, vgg_error *err);
+
+/* Forward on the engine of a trainer for evaluation is engine_forward(train = false): one set of
+ * packs and buffers serves both. */
+
+#endif

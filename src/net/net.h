@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Nets: the architecture's layers, and its parameters in the one canonical order that
+ * initialisation, optimiser state, checkpoints and files walk.
+ *
+ *   parameters  one float array; each tensor starts at a multiple of 16 floats
+ *     conv    weight [K][R][S][C], then bias [K]
+ *     linear  weight [out][in], `in` in the order of activations (row, column, channel), bias [out]
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include <stdbool.h>
+
+#include "vgg/arch.h"
+
+enum { NET_MAX_LAYERS = 256, NET_MAX_MODULES = 256 };
+
+struct vgg_arch {
+  char title[256];
+  vgg_arch_options options;
+  int num_layers, num_modules;
+  uint64_t params, macs;
+  vgg_layer layers[NET_MAX_LAYERS];
+  vgg_module modules[NET_MAX_MODULES];
+};
+
+vgg_arch *arch_copy(const vgg_arch *arch); /* NULL without memory; close with vgg_arch_close */
+
+/* One tensor of the canonical array. */
+typedef struct net_param {
+  char name[40];   /* torchvision's: "features.0.weight" */
+  int layer;       /* in the architecture */
+  bool is_bias;
+  int rank;        /* 4 conv weight, 2 linear weight, 1 bias */
+  int shape[4];    /* as the file has it: [K][C][R][S], [out][in], [K] */
+  /* Linear weights after a flatten: the columns are [map.h][map.w][map.c] here and
+   * [map.c][map.h][map.w] in files. {0,0,0} when both orders agree. */
+  vgg_shape map;
+  size_t offset, count; /* in floats */
+  size_t fan_in, fan_out;
+} net_param;
+
+typedef struct net_params {
+  int count;
+  size_t floats; /* of the whole array, paddings counted */
+  net_param at[2 * NET_MAX_LAYERS];
+} net_params;
+
+void net_params_of(const vgg_arch *arch, net_params *out);
+
+/* Glorot-uniform weights, PyTorch's default uniform biases; see vgg_model_create. The padding
+ * floats become 0. `values` [params->floats], written. */
+void net_init_d2l(const net_params *params, uint64_t seed, float *values);
+
+/* Copies one tensor between the canonical order and the file's order (see shape, map). Both
+ * arrays have param->count floats and do not overlap. */
+void net_param_to_file(const net_param *param, const float *canonical, float *file);
+void net_param_from_file(const net_param *param, const float *file, float *canonical);
+
+#endif

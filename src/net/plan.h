@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plans: an architecture cut into stages, each prepared by the first backend that accepts it, with
+ * all sizes known. Nothing large is allocated here.
+ */
+#ifndef NET_PLAN_H
+#define NET_PLAN_H
+
+#include "backend/backend.h"
+#include "net/net.h"
+#include "vgg/plan.h"
+
+enum { PLAN_MAX_STAGES = 64 };
+
+typedef struct plan_stage {
+  stage *impl; /* owned */
+  int first_layer, num_layers;
+  int weight, bias;    /* into params */
+  int dropout_layer;   /* -1: none */
+  char declined[160];
+  size_t x_floats, y_floats; /* elements of one image's edges */
+} plan_stage;
+
+typedef struct plan {
+  vgg_arch *arch; /* owned copy */
+  net_params params;
+  stage_env env;
+  char device[16];
+  int num_stages;
+  plan_stage stages[PLAN_MAX_STAGES];
+  /* Arena sizes in bytes for max_n images. */
+  size_t masters, gradients, packs, activations, edge_gradients, aux, masks, workspace, library;
+} plan;
+
+/* options may be NULL. Fails as vgg_plan_describe. */
+vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, bool training,
+                       plan **out, vgg_error *err);
+void plan_close(plan *p);
+
+#endif
