@@ -38,14 +38,14 @@ VGG_API void vgg_softmax(const float *logits, int classes, float *probabilities)
 
 /* What an evaluation found. */
 typedef struct vgg_mistake {
-  size_t index;       /* in the dataset */
-  int label, guess;   /* classes */
-  float probability;  /* of the guess */
+  size_t index;      /* in the dataset */
+  int label, guess;  /* classes */
+  float probability; /* of the guess */
 } vgg_mistake;
 
 typedef struct vgg_evaluation {
   size_t total, correct;
-  double loss;     /* mean cross-entropy */
+  double loss; /* mean cross-entropy */
   int classes;
   size_t *confusion; /* [classes][classes]: row = label, column = guess */
   size_t num_mistakes;

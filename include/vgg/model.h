@@ -38,9 +38,9 @@ VGG_API vgg_status vgg_model_load(const char *path, vgg_model **out, vgg_error *
 VGG_API vgg_status vgg_model_save(const vgg_model *model, const char *path, vgg_error *err);
 VGG_API void vgg_model_close(vgg_model *model);
 
-VGG_API const vgg_arch *vgg_model_arch(const vgg_model *model);                     /* lent */
-VGG_API const char *vgg_model_class_name(const vgg_model *model, int label);        /* lent */
-VGG_API const vgg_preprocess *vgg_model_preprocess(const vgg_model *model);         /* lent */
+VGG_API const vgg_arch *vgg_model_arch(const vgg_model *model);              /* lent */
+VGG_API const char *vgg_model_class_name(const vgg_model *model, int label); /* lent */
+VGG_API const vgg_preprocess *vgg_model_preprocess(const vgg_model *model);  /* lent */
 /* The recipe that trained it as one line of JSON, "{}" when none did; lent. */
 VGG_API const char *vgg_model_recipe(const vgg_model *model);
 /* names  [classes], copied. Fails with VGG_NO_MEMORY. */

@@ -19,15 +19,15 @@ extern "C" {
  * mean cross-entropy, plain SGD, Xavier-uniform weights, shuffled batches, the short last batch
  * kept. */
 typedef struct vgg_train_options {
-  const char *recipe;     /* [d2l] */
-  double lr;              /* learning rate, > 0 [.05; AlexNet .01] */
-  int epochs;             /* [10] */
-  uint64_t seed;          /* of weights, order and dropout [0] */
-  uint64_t max_steps;     /* end after so many steps from the start of the run [no limit] */
-  bool no_eval;           /* skip the test set */
-  double save_seconds;    /* checkpoint at least so often, and at each epoch's end [600] */
-  const char *out;        /* run directory; must hold no run yet [runs/ARCH-N, first free N] */
-  vgg_run_options run;    /* batch is the recipe's batch size [128] */
+  const char *recipe;  /* [d2l] */
+  double lr;           /* learning rate, > 0 [.05; AlexNet .01] */
+  int epochs;          /* [10] */
+  uint64_t seed;       /* of weights, order and dropout [0] */
+  uint64_t max_steps;  /* end after so many steps from the start of the run [no limit] */
+  bool no_eval;        /* skip the test set */
+  double save_seconds; /* checkpoint at least so often, and at each epoch's end [600] */
+  const char *out;     /* run directory; must hold no run yet [runs/ARCH-N, first free N] */
+  vgg_run_options run; /* batch is the recipe's batch size [128] */
 } vgg_train_options;
 
 typedef struct vgg_trainer vgg_trainer;
@@ -43,8 +43,8 @@ VGG_API vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *t
 
 /* What a run directory says about itself, so that its data can be opened again. */
 typedef struct vgg_run_config {
-  char data[512];                  /* dataset spec */
-  size_t train_limit, test_limit;  /* 0: all */
+  char data[512];                 /* dataset spec */
+  size_t train_limit, test_limit; /* 0: all */
   bool no_eval;
 } vgg_run_config;
 
@@ -65,21 +65,21 @@ typedef enum vgg_train_when { VGG_AFTER_STEP, VGG_AFTER_EPOCH, VGG_DURING_EVAL }
 
 typedef struct vgg_train_state {
   vgg_train_when when;
-  int epoch, epochs;              /* 0-based epoch under way (after it: the one that ended) */
-  uint64_t step, steps;           /* steps done in the whole run; planned */
-  int batch, batches;             /* batches done in this epoch; in an epoch */
+  int epoch, epochs;    /* 0-based epoch under way (after it: the one that ended) */
+  uint64_t step, steps; /* steps done in the whole run; planned */
+  int batch, batches;   /* batches done in this epoch; in an epoch */
   double lr;
-  double train_loss, train_acc;   /* running means over this epoch, as train_ch6 */
-  double test_acc, test_loss;     /* of the newest evaluation; NaN before the first */
-  double step_loss;               /* of this batch alone */
-  double compute_seconds;         /* the tutorial's timer: steps only, over all parts of the run */
-  double data_wait_seconds;       /* waiting for the loader */
+  double train_loss, train_acc; /* running means over this epoch, as train_ch6 */
+  double test_acc, test_loss;   /* of the newest evaluation; NaN before the first */
+  double step_loss;             /* of this batch alone */
+  double compute_seconds;       /* the tutorial's timer: steps only, over all parts of the run */
+  double data_wait_seconds;     /* waiting for the loader */
   double eval_seconds, wall_seconds;
-  uint64_t images;                /* trained in the whole run */
-  double examples_per_sec;        /* the tutorial's formula: images / compute_seconds */
-  double images_per_sec;          /* end to end: images / wall_seconds */
-  double seconds_left;            /* estimate; NaN when unknown */
-  size_t eval_done, eval_total;   /* VGG_DURING_EVAL only */
+  uint64_t images;              /* trained in the whole run */
+  double examples_per_sec;      /* the tutorial's formula: images / compute_seconds */
+  double images_per_sec;        /* end to end: images / wall_seconds */
+  double seconds_left;          /* estimate; NaN when unknown */
+  size_t eval_done, eval_total; /* VGG_DURING_EVAL only */
 } vgg_train_state;
 
 /* Called after steps, epochs and evaluation batches; a true answer saves and stops the run after
@@ -93,14 +93,14 @@ typedef bool (*vgg_train_callback)(const vgg_train_state *state, void *user);
 VGG_API vgg_status vgg_trainer_run(vgg_trainer *trainer, vgg_train_callback callback, void *user,
                                    vgg_train_state *final, vgg_error *err);
 
-VGG_API const char *vgg_trainer_dir(const vgg_trainer *trainer);           /* lent */
-VGG_API const vgg_arch *vgg_trainer_arch(const vgg_trainer *trainer);      /* lent */
+VGG_API const char *vgg_trainer_dir(const vgg_trainer *trainer);            /* lent */
+VGG_API const vgg_arch *vgg_trainer_arch(const vgg_trainer *trainer);       /* lent */
 VGG_API const vgg_train_options *vgg_trainer_options(const vgg_trainer *t); /* filled in; lent */
-VGG_API const vgg_model *vgg_trainer_model(const vgg_trainer *trainer);    /* lent, as it stands */
+VGG_API const vgg_model *vgg_trainer_model(const vgg_trainer *trainer);     /* lent, as it stands */
 
 /* A curve's point, as the run directory records it. */
 typedef struct vgg_curve_point {
-  double x; /* in epochs, from 0 */
+  double x;                               /* in epochs, from 0 */
   double train_loss, train_acc, test_acc; /* NaN where not measured at this x */
 } vgg_curve_point;
 

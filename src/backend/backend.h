@@ -8,7 +8,8 @@
  *   linear  y = [dropout] [relu] (x w^T + b)       x [n,C]      y [n,K]
  *
  * whose inner values do not exist outside it. The gradient handed to a stage's backward is that of
- * its *output*, before its ReLU mask, dropout mask and pool scatter: those are the stage's own work.
+ * its *output*, before its ReLU mask, dropout mask and pool scatter: those are the stage's own
+ * work.
  *
  * Prepare may fail, run may not: preparing chooses kernels and states all sizes; running allocates
  * nothing and fails only on an internal fault.
@@ -30,25 +31,25 @@ static inline size_t edge_size(edge_type t) { return t == EDGE_F32 ? 4 : 2; }
 
 typedef struct stage_spec {
   stage_kind kind;
-  int C, H, W;                 /* input; linear: C units, H = W = 1 */
-  int K, R, S, stride, pad;    /* filter; linear: K units, R = S = 1 */
-  int P, Q;                    /* the convolution's output */
+  int C, H, W;              /* input; linear: C units, H = W = 1 */
+  int K, R, S, stride, pad; /* filter; linear: K units, R = S = 1 */
+  int P, Q;                 /* the convolution's output */
   bool relu;
-  int pool_size, pool_stride;  /* 0: no pool */
-  int OP, OQ;                  /* the stage's output; P, Q without a pool */
-  bool dropout;                /* linear only, after the ReLU */
-  float dropout_scale;         /* 1 / (1 - p) */
-  edge_type x_type, y_type;    /* dx has x's type, dy has y's */
-  bool need_dx;                /* false for the first stage */
+  int pool_size, pool_stride; /* 0: no pool */
+  int OP, OQ;                 /* the stage's output; P, Q without a pool */
+  bool dropout;               /* linear only, after the ReLU */
+  float dropout_scale;        /* 1 / (1 - p) */
+  edge_type x_type, y_type;   /* dx has x's type, dy has y's */
+  bool need_dx;               /* false for the first stage */
 } stage_spec;
 
 /* What all stages of a plan share. */
 typedef struct stage_env {
-  int max_n;      /* most images a run takes; any 1 <= n <= max_n must be right */
+  int max_n; /* most images a run takes; any 1 <= n <= max_n must be right */
   int threads;
-  bool training;  /* backward will be called */
-  bool bf16;      /* products may be taken in bf16, sums in fp32; masters are fp32 */
-  cpu_isa isa;    /* not beyond this */
+  bool training; /* backward will be called */
+  bool bf16;     /* products may be taken in bf16, sums in fp32; masters are fp32 */
+  cpu_isa isa;   /* not beyond this */
 } stage_env;
 
 /* Bytes of what the engine gives a stage at run time. */
@@ -62,14 +63,14 @@ typedef struct stage_sizes {
 /* Everything a call reads and writes; lent by the engine. */
 typedef struct stage_io {
   int n;
-  const void *x;           /* [n,H,W,C] x_type */
-  void *y;                 /* [n,OP,OQ,K] y_type: forward writes, backward reads */
-  void *aux;               /* [n][aux_per_image]; NULL in inference */
-  const uint8_t *dropout;  /* [n][K] of 0 and 1; NULL: no dropout in this pass */
-  void *dy;                /* backward: gradient of y; may be overwritten */
-  void *dx;                /* backward: written in x_type; NULL unless need_dx */
-  float *dw, *db;          /* backward: written; [K][R][S][C] and [K] */
-  const float *w, *b;      /* the fp32 masters */
+  const void *x;          /* [n,H,W,C] x_type */
+  void *y;                /* [n,OP,OQ,K] y_type: forward writes, backward reads */
+  void *aux;              /* [n][aux_per_image]; NULL in inference */
+  const uint8_t *dropout; /* [n][K] of 0 and 1; NULL: no dropout in this pass */
+  void *dy;               /* backward: gradient of y; may be overwritten */
+  void *dx;               /* backward: written in x_type; NULL unless need_dx */
+  float *dw, *db;         /* backward: written; [K][R][S][C] and [K] */
+  const float *w, *b;     /* the fp32 masters */
   void *pack;
   void *workspace;
 } stage_io;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writing errors. Every failing function ends in `return err_set(err, STATUS, "file: found, wanted")`.
+ * Writing errors. Every failing function ends in `return err_set(err, STATUS, "file: found,
+ * wanted")`.
  */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H

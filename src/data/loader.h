@@ -18,9 +18,9 @@ typedef struct loader_options {
   const vgg_dataset *data; /* borrowed until loader_close */
   vgg_preprocess rule;
   int batch;
-  bool shuffle;  /* by Philox from (seed, epoch); else the dataset's order */
+  bool shuffle; /* by Philox from (seed, epoch); else the dataset's order */
   uint64_t seed;
-  int workers;   /* threads; 0 means 1 */
+  int workers; /* threads; 0 means 1 */
 } loader_options;
 
 typedef struct loader_batch {

@@ -12,7 +12,7 @@
 struct vgg_model {
   vgg_arch *arch; /* owned */
   net_params params;
-  float *values; /* [params.floats], canonical order; owned */
+  float *values;  /* [params.floats], canonical order; owned */
   char **classes; /* [arch classes]; owned */
   vgg_preprocess preprocess;
   char *recipe; /* JSON; owned */

@@ -33,9 +33,9 @@ vgg_status st_open_bytes(const char *name, const uint8_t *bytes, size_t size, st
                          vgg_error *err);
 void st_close(st_file *f);
 size_t st_count(const st_file *f);
-const st_tensor *st_at(const st_file *f, size_t i);              /* lent; in file order */
-const st_tensor *st_find(const st_file *f, const char *name);    /* lent; NULL: none */
-const char *st_metadata(const st_file *f, const char *key);      /* lent; NULL: none */
+const st_tensor *st_at(const st_file *f, size_t i);           /* lent; in file order */
+const st_tensor *st_find(const st_file *f, const char *name); /* lent; NULL: none */
+const char *st_metadata(const st_file *f, const char *key);   /* lent; NULL: none */
 
 /* One tensor to be written. emit writes exactly `bytes` bytes with file_write, so that a tensor
  * in another order needs no second copy in memory. */

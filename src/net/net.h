@@ -29,11 +29,11 @@ vgg_arch *arch_copy(const vgg_arch *arch); /* NULL without memory; close with vg
 
 /* One tensor of the canonical array. */
 typedef struct net_param {
-  char name[40];   /* torchvision's: "features.0.weight" */
-  int layer;       /* in the architecture */
+  char name[40]; /* torchvision's: "features.0.weight" */
+  int layer;     /* in the architecture */
   bool is_bias;
-  int rank;        /* 4 conv weight, 2 linear weight, 1 bias */
-  int shape[4];    /* as the file has it: [K][C][R][S], [out][in], [K] */
+  int rank;     /* 4 conv weight, 2 linear weight, 1 bias */
+  int shape[4]; /* as the file has it: [K][C][R][S], [out][in], [K] */
   /* Linear weights after a flatten: the columns are [map.h][map.w][map.c] here and
    * [map.c][map.h][map.w] in files. {0,0,0} when both orders agree. */
   vgg_shape map;

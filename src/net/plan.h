@@ -15,8 +15,8 @@ enum { PLAN_MAX_STAGES = 64 };
 typedef struct plan_stage {
   stage *impl; /* owned */
   int first_layer, num_layers;
-  int weight, bias;    /* into params */
-  int dropout_layer;   /* -1: none */
+  int weight, bias;  /* into params */
+  int dropout_layer; /* -1: none */
   char declined[160];
   size_t x_floats, y_floats; /* elements of one image's edges */
 } plan_stage;

@@ -53,28 +53,26 @@ int op_out_size(int in, int window, int stride, int pad);
  * softmax_loss           sum over rows of -log softmax(logits)[label] (max subtracted first);
  *                        dlogits, if not NULL, = (softmax - onehot) * grad_scale
  */
-#define OP_DECLARE(real, suffix)                                                                \
-  void op_conv_forward_##suffix(const op_conv_dims *d, const real *x, const real *w,            \
-                                const real *b, real *y);                                        \
-  void op_conv_backward_data_##suffix(const op_conv_dims *d, const real *dy, const real *w,     \
-                                      real *dx);                                                \
-  void op_conv_backward_weights_##suffix(const op_conv_dims *d, const real *x, const real *dy,  \
-                                         real *dw, real *db);                                   \
-  void op_relu_forward_##suffix(size_t count, const real *x, real *y);                          \
-  void op_relu_backward_##suffix(size_t count, const real *y, const real *dy, real *dx);        \
-  void op_maxpool_forward_##suffix(const op_pool_dims *d, const real *x, real *y,               \
-                                   uint8_t *index);                                             \
-  void op_maxpool_backward_##suffix(const op_pool_dims *d, const uint8_t *index,                \
-                                    const real *dy, real *dx);                                  \
-  void op_linear_forward_##suffix(const op_linear_dims *d, const real *x, const real *w,        \
-                                  const real *b, real *y);                                      \
-  void op_linear_backward_data_##suffix(const op_linear_dims *d, const real *dy, const real *w, \
-                                        real *dx);                                              \
-  void op_linear_backward_weights_##suffix(const op_linear_dims *d, const real *x,              \
-                                           const real *dy, real *dw, real *db);                 \
-  void op_dropout_##suffix(size_t count, const uint8_t *mask, real scale, const real *x,        \
-                           real *y);                                                            \
-  real op_softmax_loss_##suffix(int N, int K, const real *logits, const int32_t *labels,        \
+#define OP_DECLARE(real, suffix)                                                                   \
+  void op_conv_forward_##suffix(const op_conv_dims *d, const real *x, const real *w,               \
+                                const real *b, real *y);                                           \
+  void op_conv_backward_data_##suffix(const op_conv_dims *d, const real *dy, const real *w,        \
+                                      real *dx);                                                   \
+  void op_conv_backward_weights_##suffix(const op_conv_dims *d, const real *x, const real *dy,     \
+                                         real *dw, real *db);                                      \
+  void op_relu_forward_##suffix(size_t count, const real *x, real *y);                             \
+  void op_relu_backward_##suffix(size_t count, const real *y, const real *dy, real *dx);           \
+  void op_maxpool_forward_##suffix(const op_pool_dims *d, const real *x, real *y, uint8_t *index); \
+  void op_maxpool_backward_##suffix(const op_pool_dims *d, const uint8_t *index, const real *dy,   \
+                                    real *dx);                                                     \
+  void op_linear_forward_##suffix(const op_linear_dims *d, const real *x, const real *w,           \
+                                  const real *b, real *y);                                         \
+  void op_linear_backward_data_##suffix(const op_linear_dims *d, const real *dy, const real *w,    \
+                                        real *dx);                                                 \
+  void op_linear_backward_weights_##suffix(const op_linear_dims *d, const real *x, const real *dy, \
+                                           real *dw, real *db);                                    \
+  void op_dropout_##suffix(size_t count, const uint8_t *mask, real scale, const real *x, real *y); \
+  real op_softmax_loss_##suffix(int N, int K, const real *logits, const int32_t *labels,           \
                                 real grad_scale, real *dlogits);
 
 OP_DECLARE(float, f32)

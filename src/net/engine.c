@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where everything lies, for a training engine of three stages and max_n images:
+ *
+ *   edges      x0 | y0 = x1 | y1 = x2 | y2 = logits     all kept for backward
+ *   gradients  A | B      dy of stage i in one, its dx in the other, then they change places
+ *   aux        stage 0 | 1 | 2                          e.g. the places of maxima
+ *   masks      one byte a unit for every dropout layer
+ *
+ * An inference engine has two edges that change places, and no gradients, aux or masks.
+ */
+#include "net/engine.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bf16.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/philox.h"
+
+typedef struct engine_stage {
+  void *x, *y, *aux, *pack;
+  uint8_t *mask;
+} engine_stage;
+
+struct engine {
+  plan *plan;
+  float *masters, *gradients;
+  char *packs, *activations, *edge_gradients, *aux, *workspace;
+  uint8_t *masks;
+  engine_stage stages[PLAN_MAX_STAGES];
+  float scaled[256]; /* x / 255, as ToTensor divides */
+  bf16 scaled_bf16[256];
+};
+
+static const plan_stage *last_stage(const engine *e) {
+  return &e->plan->stages[e->plan->num_stages - 1];
+}
+
+static bool allocate(engine *e) {
+  const plan *p = e->plan;
+  e->packs = mem_alloc(p->packs);
+  e->activations = mem_alloc(p->activations);
+  e->workspace = mem_alloc(p->workspace);
+  bool ok = e->packs && e->activations && e->workspace;
+  if (p->env.training) {
+    e->gradients = mem_alloc(p->gradients);
+    e->edge_gradients = mem_alloc(p->edge_gradients);
+    e->aux = mem_alloc(p->aux);
+    e->masks = mem_alloc(p->masks);
+    ok = ok && e->gradients && e->edge_gradients && e->aux && e->masks;
+  }
+  return ok;
+}
+
+/* Gives every stage its part of the arenas. */
+static void lay_out(engine *e) {
+  const plan *p = e->plan;
+  const size_t n = (size_t)p->env.max_n;
+  char *pack = e->packs, *aux = e->aux, *edge = e->activations;
+  uint8_t *mask = e->masks;
+  for (int i = 0; i < p->num_stages; i++) {
+    const plan_stage *st = &p->stages[i];
+    const stage_spec *s = &st->impl->spec;
+    engine_stage *es = &e->stages[i];
+    es->pack = pack;
+    pack += mem_round(st->impl->sizes.pack);
+    es->x = i == 0 ? edge : e->stages[i - 1].y;
+    if (p->env.training) {
+      if (i == 0) edge += mem_round(n * st->x_floats * edge_size(s->x_type));
+      es->y = edge;
+      edge += mem_round(n * st->y_floats * edge_size(s->y_type));
+      es->aux = aux;
+      aux += mem_round(n * st->impl->sizes.aux_per_image);
+      if (s->dropout) {
+        es->mask = mask;
+        mask += mem_round(n * (size_t)s->K);
+      }
+    } else {
+      es->y = e->activations + (i % 2 == 0 ? p->activations / 2 : 0);
+    }
+  }
+}
+
+vgg_status engine_create(plan *p, float *masters, engine **out, vgg_error *err) {
+  engine *e = calloc(1, sizeof *e);
+  if (!e) {
+    plan_close(p);
+    return err_no_memory(err, "engine", sizeof *e);
+  }
+  e->plan = p;
+  e->masters = masters;
+  vgg_status status = VGG_OK;
+  if (!allocate(e)) {
+    status = err_no_memory(err, "engine",
+                           p->packs + p->activations + p->workspace + p->gradients +
+                               p->edge_gradients + p->aux + p->masks);
+  } else {
+    lay_out(e);
+    for (int i = 0; i < 256; i++) {
+      e->scaled[i] = (float)i / 255.0f;
+      e->scaled_bf16[i] = bf16_from_float(e->scaled[i]);
+    }
+    if (p->gradients) memset(e->gradients, 0, p->gradients); /* paddings stay 0 */
+    status = engine_repack(e, err);
+  }
+  if (status != VGG_OK) {
+    engine_close(e);
+    return status;
+  }
+  *out = e;
+  return VGG_OK;
+}
+
+void engine_close(engine *e) {
+  if (!e) return;
+  mem_free(e->packs);
+  mem_free(e->activations);
+  mem_free(e->workspace);
+  mem_free(e->gradients);
+  mem_free(e->edge_gradients);
+  mem_free(e->aux);
+  mem_free(e->masks);
+  plan_close(e->plan);
+  free(e);
+}
+
+const plan *engine_plan(const engine *e) { return e->plan; }
+float *engine_masters(engine *e) { return e->masters; }
+float *engine_gradients(engine *e) { return e->gradients; }
+const float *engine_logits(const engine *e) { return e->stages[e->plan->num_stages - 1].y; }
+
+void engine_set_pixels(engine *e, int n, const uint8_t *pixels) {
+  const ptrdiff_t count = (ptrdiff_t)((size_t)n * e->plan->stages[0].x_floats);
+  const int threads = e->plan->env.threads;
+  float *x = e->stages[0].x;
+  bf16 *x16 = e->stages[0].x;
+  if (e->plan->stages[0].impl->spec.x_type == EDGE_F32) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (ptrdiff_t i = 0; i < count; i++) x[i] = e->scaled[pixels[i]];
+  } else {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (ptrdiff_t i = 0; i < count; i++) x16[i] = e->scaled_bf16[pixels[i]];
+  }
+}
+
+void engine_set_input(engine *e, int n, const float *x) {
+  const size_t count = (size_t)n * e->plan->stages[0].x_floats;
+  if (e->plan->stages[0].impl->spec.x_type == EDGE_F32) {
+    memcpy(e->stages[0].x, x, count * sizeof *x);
+  } else {
+    bf16 *x16 = e->stages[0].x;
+    for (size_t i = 0; i < count; i++) x16[i] = bf16_from_float(x[i]);
+  }
+}
+
+/* Keeps a unit when its 32-bit draw is at least p * 2^32. */
+static void draw_mask(const plan_stage *st, uint8_t *mask, double p, uint64_t seed, uint32_t epoch,
+                      uint32_t id) {
+  const uint32_t threshold = (uint32_t)(p * 0x1p32);
+  const int units = st->impl->spec.K;
+  for (int k = 0; k < units; k += 4) {
+    uint32_t draw[4];
+    philox(seed, PHILOX_DROPOUT, epoch, id, ((uint32_t)st->dropout_layer << 16) + k / 4u, draw);
+    for (int j = 0; j < 4 && k + j < units; j++) mask[k + j] = draw[j] >= threshold;
+  }
+}
+
+void engine_draw_dropout(engine *e, int n, uint64_t seed, uint32_t epoch, const uint32_t *ids) {
+  for (int i = 0; i < e->plan->num_stages; i++) {
+    const plan_stage *st = &e->plan->stages[i];
+    if (!st->impl->spec.dropout) continue;
+    const double p = e->plan->arch->layers[st->dropout_layer].dropout;
+    uint8_t *mask = e->stages[i].mask;
+    const size_t units = (size_t)st->impl->spec.K;
+#pragma omp parallel for num_threads(e->plan->env.threads) schedule(static)
+    for (int image = 0; image < n; image++)
+      draw_mask(st, mask + (size_t)image * units, p, seed, epoch, ids[image]);
+  }
+}
+
+uint8_t *engine_dropout_mask(engine *e, int k) {
+  for (int i = 0; i < e->plan->num_stages; i++)
+    if (e->stages[i].mask && k-- == 0) return e->stages[i].mask;
+  return NULL;
+}
+
+static stage_io io_of(const engine *e, int i, int n, bool train) {
+  const plan_stage *st = &e->plan->stages[i];
+  const net_params *params = &e->plan->params;
+  const engine_stage *es = &e->stages[i];
+  return (stage_io){.n = n,
+                    .x = es->x,
+                    .y = es->y,
+                    .aux = train ? es->aux : NULL,
+                    .dropout = train ? es->mask : NULL,
+                    .w = e->masters + params->at[st->weight].offset,
+                    .b = e->masters + params->at[st->bias].offset,
+                    .pack = es->pack,
+                    .workspace = e->workspace};
+}
+
+static vgg_status fault(const engine *e, int i, const char *what, vgg_error *err) {
+  const plan_stage *st = &e->plan->stages[i];
+  return err_set(err, VGG_BUG, "%s: the %s backend failed in %s",
+                 e->plan->arch->layers[st->first_layer].name, st->impl->backend, what);
+}
+
+vgg_status engine_forward(engine *e, int n, bool train, vgg_error *err) {
+  for (int i = 0; i < e->plan->num_stages; i++) {
+    stage *impl = e->plan->stages[i].impl;
+    const stage_io io = io_of(e, i, n, train);
+    if (!impl->ops->forward(impl, &io)) return fault(e, i, "forward", err);
+  }
+  return VGG_OK;
+}
+
+/* One row: -log softmax(logits)[label], and its gradient times `scale`. */
+static double row_loss(int classes, const float *logits, int32_t label, float scale,
+                       float *gradient) {
+  float top = logits[0];
+  for (int k = 1; k < classes; k++) top = logits[k] > top ? logits[k] : top;
+  double sum = 0;
+  for (int k = 0; k < classes; k++) sum += exp((double)logits[k] - top);
+  if (gradient)
+    for (int k = 0; k < classes; k++) {
+      const double p = exp((double)logits[k] - top) / sum;
+      gradient[k] = (float)(p - (k == label)) * scale;
+    }
+  return log(sum) - ((double)logits[label] - top);
+}
+
+void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
+                 int *correct) {
+  const int classes = last_stage(e)->impl->spec.K;
+  const float *logits = engine_logits(e);
+  float *dlogits = gradient ? (float *)(void *)e->edge_gradients : NULL;
+  *sum_loss = 0;
+  *correct = 0;
+  for (int i = 0; i < n; i++) {
+    const float *row = logits + (size_t)i * classes;
+    int guess = 0;
+    for (int k = 1; k < classes; k++)
+      if (row[k] > row[guess]) guess = k;
+    *correct += guess == labels[i];
+    *sum_loss += row_loss(classes, row, labels[i], 1.0f / (float)n,
+                          dlogits ? dlogits + (size_t)i * classes : NULL);
+  }
+}
+
+vgg_status engine_backward(engine *e, int n, vgg_error *err) {
+  const net_params *params = &e->plan->params;
+  char *dy = e->edge_gradients, *dx = e->edge_gradients + e->plan->edge_gradients / 2;
+  for (int i = e->plan->num_stages - 1; i >= 0; i--) {
+    const plan_stage *st = &e->plan->stages[i];
+    stage_io io = io_of(e, i, n, true);
+    io.dy = dy;
+    io.dx = st->impl->spec.need_dx ? dx : NULL;
+    io.dw = e->gradients + params->at[st->weight].offset;
+    io.db = e->gradients + params->at[st->bias].offset;
+    if (!st->impl->ops->backward(st->impl, &io)) return fault(e, i, "backward", err);
+    char *other = dy;
+    dy = dx;
+    dx = other;
+  }
+  return VGG_OK;
+}
+
+vgg_status engine_repack(engine *e, vgg_error *err) {
+  for (int i = 0; i < e->plan->num_stages; i++) {
+    stage *impl = e->plan->stages[i].impl;
+    const stage_io io = io_of(e, i, 0, false);
+    if (!impl->ops->repack(impl, io.w, io.b, io.pack, io.workspace))
+      return fault(e, i, "repack", err);
+  }
+  return VGG_OK;
+}

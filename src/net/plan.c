@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+/* ---- what the options ask for ---------------------------------------------------------------- */
+
+static vgg_status resolve_device(const char *device, char out[16], vgg_error *err) {
+  if (!device || strcmp(device, "auto") == 0 || strcmp(device, "cpu") == 0) {
+    strcpy(out, "cpu"); /* the tutorial's try_gpu: the first GPU if there is one, else the CPU */
+    return VGG_OK;
+  }
+  if (strncmp(device, "cuda", 4) == 0 && (device[4] == 0 || device[4] == ':'))
+    return err_set(err, VGG_ABSENT, "--device %s: this build has no CUDA", device);
+  return err_set(err, VGG_BAD_VALUE, "--device %s: unknown, wanted auto, cpu or cuda[:i]", device);
+}
+
+static vgg_status resolve_precision(const char *precision, cpu_isa isa, bool *bf16,
+                                    vgg_error *err) {
+  if (!precision || strcmp(precision, "auto") == 0)
+    *bf16 = isa >= CPU_AVX512BF16; /* where the processor multiplies bf16 by itself */
+  else if (strcmp(precision, "fp32") == 0)
+    *bf16 = false;
+  else if (strcmp(precision, "bf16") == 0)
+    *bf16 = true;
+  else
+    return err_set(err, VGG_BAD_VALUE, "--precision %s: unknown, wanted auto, fp32 or bf16",
+                   precision);
+  return VGG_OK;
+}
+
+static vgg_status resolve_env(plan *p, const vgg_run_options *o, bool training, vgg_error *err) {
+  enum { DEFAULT_BATCH = 128, MAX_BATCH = 1 << 16, MAX_THREADS = 1024 };
+  vgg_status status = resolve_device(o->device, p->device, err);
+  if (status == VGG_OK) status = cpu_isa_from_name(o->isa, &p->env.isa, err);
+  if (status == VGG_OK) status = resolve_precision(o->precision, p->env.isa, &p->env.bf16, err);
+  if (status != VGG_OK) return status;
+  if (o->threads < 0 || o->threads > MAX_THREADS)
+    return err_set(err, VGG_BAD_VALUE, "--threads %d: wanted 1 to %d", o->threads, MAX_THREADS);
+  if (o->batch < 0 || o->batch > MAX_BATCH)
+    return err_set(err, VGG_BAD_VALUE, "--batch %d: wanted 1 to %d", o->batch, MAX_BATCH);
+  p->env.threads = o->threads ? o->threads : cpu_threads();
+  p->env.max_n = o->batch ? o->batch : DEFAULT_BATCH;
+  p->env.training = training;
+  return VGG_OK;
+}
+
+/* ---- layers -> stages ------------------------------------------------------------------------ */
+
+static bool layer_is(const vgg_arch *a, int i, vgg_layer_type type) {
+  return i < a->num_layers && a->layers[i].type == type;
+}
+
+/* Fuses the run of layers that begins at the convolution or linear layer i; returns its length. */
+static int fuse(const vgg_arch *a, int i, stage_spec *s, int *dropout_layer) {
+  const vgg_layer *first = &a->layers[i];
+  int n = 1;
+  *s = (stage_spec){.C = first->in.c,
+                    .H = first->in.h,
+                    .W = first->in.w,
+                    .K = first->out.c,
+                    .R = 1,
+                    .S = 1,
+                    .stride = 1,
+                    .P = first->out.h,
+                    .Q = first->out.w};
+  *dropout_layer = -1;
+  if (first->type == VGG_LAYER_CONV) {
+    s->kind = STAGE_CONV;
+    s->R = s->S = first->kernel;
+    s->stride = first->stride;
+    s->pad = first->pad;
+  } else {
+    s->kind = STAGE_LINEAR;
+    s->C = first->in.c * first->in.h * first->in.w;
+    s->H = s->W = 1;
+  }
+  s->relu = layer_is(a, i + n, VGG_LAYER_RELU);
+  n += s->relu;
+  if (s->kind == STAGE_CONV && layer_is(a, i + n, VGG_LAYER_MAXPOOL)) {
+    s->pool_size = a->layers[i + n].kernel;
+    s->pool_stride = a->layers[i + n].stride;
+    n++;
+  }
+  if (s->kind == STAGE_LINEAR && layer_is(a, i + n, VGG_LAYER_DROPOUT)) {
+    const double p = a->layers[i + n].dropout;
+    s->dropout = p > 0;
+    s->dropout_scale = (float)(1 / (1 - p));
+    if (s->dropout) *dropout_layer = i + n;
+    n++;
+  }
+  s->OP = a->layers[i + n - 1].out.h;
+  s->OQ = a->layers[i + n - 1].out.w;
+  return n;
+}
+
+/* The first backend that accepts the stage runs it. A backend that was asked for by name must. */
+static vgg_status choose_backend(plan *p, plan_stage *st, const stage_spec *spec, const char *name,
+                                 vgg_error *err) {
+  const bool any = !name || strcmp(name, "auto") == 0;
+  if (!any && !backend_find(name))
+    return err_set(err, VGG_ABSENT, "--backend %s: this build does not have it, see `vgg info`",
+                   name);
+  for (size_t i = 0; backend_at(i); i++) {
+    const backend *b = backend_at(i);
+    if (!any && strcmp(b->name, name) != 0) continue;
+    char why[128] = "";
+    const vgg_status status = b->prepare(spec, &p->env, &st->impl, why, sizeof why, err);
+    if (status != VGG_OK || st->impl) return status;
+    snprintf(st->declined, sizeof st->declined, "%s: %s", b->name, why);
+  }
+  return err_set(err, VGG_ABSENT, "%s: no backend runs it: %s",
+                 p->arch->layers[st->first_layer].name, st->declined);
+}
+
+static int find_param(const net_params *params, int layer, bool bias) {
+  for (int i = 0; i < params->count; i++)
+    if (params->at[i].layer == layer && params->at[i].is_bias == bias) return i;
+  return -1;
+}
+
+static vgg_status build_stages(plan *p, const char *backend_name, vgg_error *err) {
+  const vgg_arch *a = p->arch;
+  const edge_type edge = p->env.bf16 ? EDGE_BF16 : EDGE_F32;
+  for (int i = 0; i < a->num_layers;) {
+    if (a->layers[i].type == VGG_LAYER_FLATTEN || a->layers[i].type == VGG_LAYER_SOFTMAX) {
+      i++; /* flatten moves nothing; softmax belongs to the loss */
+      continue;
+    }
+    if (a->layers[i].type != VGG_LAYER_CONV && a->layers[i].type != VGG_LAYER_LINEAR)
+      return err_set(err, VGG_BUG, "%s: follows neither a convolution nor a linear layer",
+                     a->layers[i].name);
+    if (p->num_stages == PLAN_MAX_STAGES)
+      return err_set(err, VGG_BAD_VALUE, "net: has more than %d convolutions and linear layers",
+                     PLAN_MAX_STAGES);
+    plan_stage *st = &p->stages[p->num_stages];
+    stage_spec spec;
+    st->first_layer = i;
+    st->num_layers = fuse(a, i, &spec, &st->dropout_layer);
+    st->weight = find_param(&p->params, i, false);
+    st->bias = find_param(&p->params, i, true);
+    i += st->num_layers;
+    const bool last = layer_is(a, i, VGG_LAYER_SOFTMAX);
+    spec.x_type = edge;
+    spec.y_type = last ? EDGE_F32 : edge; /* logits keep their 24 bits for the loss */
+    spec.need_dx = p->num_stages > 0;
+    st->x_floats = (size_t)spec.C * spec.H * spec.W;
+    st->y_floats = (size_t)spec.K * spec.OP * spec.OQ;
+    const vgg_status status = choose_backend(p, st, &spec, backend_name, err);
+    if (status != VGG_OK) return status;
+    p->num_stages++;
+  }
+  return VGG_OK;
+}
+
+/* ---- sizes ----------------------------------------------------------------------------------- */
+
+static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Training keeps every edge until its backward has read it; inference needs two at a time. */
+static void measure(plan *p) {
+  const size_t n = (size_t)p->env.max_n;
+  size_t kept = 0, widest = 0;
+  for (int i = 0; i < p->num_stages; i++) {
+    const plan_stage *st = &p->stages[i];
+    const stage_spec *s = &st->impl->spec;
+    const stage_sizes *z = &st->impl->sizes;
+    const size_t x = mem_round(n * st->x_floats * edge_size(s->x_type));
+    const size_t y = mem_round(n * st->y_floats * edge_size(s->y_type));
+    kept += i == 0 ? x + y : y;
+    widest = max_size(widest, max_size(x, y));
+    p->packs += mem_round(z->pack);
+    p->workspace = max_size(p->workspace, mem_round(z->workspace));
+    p->library += z->library;
+    if (!p->env.training) continue;
+    p->aux += mem_round(n * z->aux_per_image);
+    if (s->dropout) p->masks += mem_round(n * (size_t)s->K);
+  }
+  p->masters = p->params.floats * sizeof(float);
+  p->activations = p->env.training ? kept : 2 * widest;
+  if (p->env.training) {
+    p->gradients = p->masters;
+    size_t widest_output = 0; /* the gradient of the picture itself is never taken */
+    for (int i = 0; i < p->num_stages; i++) {
+      const plan_stage *st = &p->stages[i];
+      widest_output =
+          max_size(widest_output, mem_round(n * st->y_floats * edge_size(st->impl->spec.y_type)));
+    }
+    p->edge_gradients = 2 * widest_output;
+  }
+}
+
+vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, bool training,
+                       plan **out, vgg_error *err) {
+  static const vgg_run_options defaults;
+  const vgg_run_options *o = options ? options : &defaults;
+  plan *p = calloc(1, sizeof *p);
+  if (!p) return err_no_memory(err, "plan", sizeof *p);
+  p->arch = arch_copy(arch);
+  vgg_status status = VGG_OK;
+  if (!p->arch) status = err_no_memory(err, "plan", sizeof *arch);
+  if (status == VGG_OK) {
+    net_params_of(p->arch, &p->params);
+    status = resolve_env(p, o, training, err);
+  }
+  if (status == VGG_OK) status = build_stages(p, o->backend, err);
+  if (status != VGG_OK) {
+    plan_close(p);
+    return status;
+  }
+  measure(p);
+  *out = p;
+  return VGG_OK;
+}
+
+void plan_close(plan *p) {
+  if (!p) return;
+  for (int i = 0; i < PLAN_MAX_STAGES; i++)
+    if (p->stages[i].impl) p->stages[i].impl->ops->destroy(p->stages[i].impl);
+  vgg_arch_close(p->arch);
+  free(p);
+}
