@@ -7,7 +7,7 @@
  *
  * Alphabet of cuDNN: N images, C channels in, K channels out, H W in, P Q out, R S filter; the
  * gradient of `x` is `dx`. Activations [N][H][W][C]; filters [K][R][S][C]; linear weights [K][C].
- * Sums run in the order of the loops, serially: no result depends on threads.
+ * Every sum has one fixed order: no result depends on threads or on the processor.
  */
 #ifndef OP_OP_H
 #define OP_OP_H
@@ -29,6 +29,8 @@ typedef struct op_pool_dims {
   int P, Q; /* P = (H - size) / stride + 1 */
 } op_pool_dims;
 
+enum { OP_MAX_POOL = 16 }; /* a place in the window fits a byte */
+
 typedef struct op_linear_dims {
   int N, C, K; /* rows, units in, units out */
 } op_linear_dims;
@@ -45,7 +47,8 @@ int op_out_size(int in, int window, int stride, int pad);
  * relu_forward           y = x > 0 ? x : 0, NaN stays NaN; in place allowed
  * relu_backward          dx = y > 0 ? dy : 0, from the output y; in place allowed
  * maxpool_forward        y and index: the place of the maximum in its window, r * size + s; the
- *                        first one in row-major order; NaN wins and the first NaN stays
+ *                        first one in row-major order; NaN wins and the first NaN stays;
+ *                        index may be NULL; size <= OP_MAX_POOL
  * maxpool_backward       dx = 0, then dx[winner] += dy
  * linear_forward         y = x w^T + b;  linear_backward_data  dx = dy w;
  * linear_backward_weights  dw = dy^T x, db = column sums of dy (written, not added)
