@@ -15,7 +15,7 @@
 /* Every use of randomness has a number of its own; never renumber, runs depend on it. */
 typedef enum philox_purpose {
   PHILOX_WEIGHTS = 1, /* sample = parameter's place in the net, block = element / 4 */
-  PHILOX_ORDER = 2,   /* block = position / 4, epoch */
+  PHILOX_ORDER = 2,   /* block = draw / 4, epoch */
   PHILOX_DROPOUT = 3, /* sample = dataset index, epoch, block = layer * 2^16 + unit / 4 */
 } philox_purpose;
 
