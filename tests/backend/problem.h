@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A stage with numbers to run it on, and what must come out, in double, with the error allowed.
+ *
+ * Two kinds of numbers:
+ *   random    uniform; judged by bounds (see problem_solve). Where a ReLU's input or a pool's
+ *             runner-up is so near to its kink that rounding may cross it, dy is made 0.
+ *   integers  -1, 0, 1: every sum is exact in any order, also in bf16, so that nothing is allowed
+ *             but the rounding of an output; full of ties and zeros.
+ */
+#ifndef TESTS_BACKEND_PROBLEM_H
+#define TESTS_BACKEND_PROBLEM_H
+
+#include "backend/backend.h"
+
+/* Values in double with the largest error that a right backend can make. */
+typedef struct answer {
+  size_t count;
+  double *value, *error;
+} answer;
+
+typedef struct problem {
+  stage_spec spec;
+  stage_env env;
+  int n;
+  bool integers, masked; /* masked: dropout is on in this pass */
+  size_t x_count, y_count, w_count;
+  double *x, *w, *b, *dy; /* already rounded to the types that the stage reads */
+  uint8_t *mask;
+  answer y, dx, dw, db;
+} problem;
+
+/* Makes and solves one, by forward alone or by a training pass (with dropout, and gradients); ends
+ * the test without memory. Free with problem_free. */
+problem *problem_create(const stage_spec *spec, const stage_env *env, int n, bool integers,
+                        bool backward, uint64_t seed);
+void problem_free(problem *p);
+
+#endif

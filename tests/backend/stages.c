@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every backend on every kind of stage against the double reference: forward, dx, dw, db; any
+ * n <= max_n; fp32 and bf16; training and inference; guard bytes around every buffer.
+ * A backend that declines a stage is no failure, but is printed. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bf16.h"
+#include "base/memory.h"
+#include "op/op.h"
+#include "problem.h"
+
+enum { MAX_N = 5, SEED = 20140904 };
+
+/* ---- the stages ------------------------------------------------------------------------------ */
+
+typedef struct test_case {
+  const char *about;
+  stage_kind kind;
+  int C, H, W, K, R, stride, pad, pool_size, pool_stride;
+  bool relu, dropout, first;
+} test_case;
+
+static const test_case cases[] = {
+    {"first layer, odd picture", STAGE_CONV, 1, 13, 11, 5, 3, 1, 1, 2, 2, .relu = 1, .first = 1},
+    {"first layer, colour", STAGE_CONV, 3, 12, 12, 16, 3, 1, 1, 0, 0, .relu = 1, .first = 1},
+    {"odd channels, no pool", STAGE_CONV, 3, 9, 10, 7, 3, 1, 1, 0, 0, .relu = 1},
+    {"odd channels, pool leaves a rim", STAGE_CONV, 17, 7, 7, 33, 3, 1, 1, 2, 2, .relu = 1},
+    {"even channels, pool", STAGE_CONV, 16, 8, 8, 32, 3, 1, 1, 2, 2, .relu = 1},
+    {"more channels, pool", STAGE_CONV, 32, 10, 10, 48, 3, 1, 1, 2, 2, .relu = 1},
+    {"11x11 stride 4", STAGE_CONV, 3, 31, 35, 10, 11, 4, 1, 3, 2, .relu = 1},
+    {"11x11 stride 4, one channel", STAGE_CONV, 1, 43, 39, 12, 11, 4, 1, 3, 2, .relu = 1,
+     .first = 1},
+    {"5x5 pad 2, overlapping pool", STAGE_CONV, 6, 9, 9, 12, 5, 1, 2, 3, 2, .relu = 1},
+    {"5x5 pad 2, no pool", STAGE_CONV, 16, 6, 5, 16, 5, 1, 2, 0, 0, .relu = 1},
+    {"1x1 without ReLU", STAGE_CONV, 9, 5, 4, 8, 1, 1, 0, 0, 0, .relu = 0},
+    {"pool without ReLU", STAGE_CONV, 4, 8, 6, 6, 3, 1, 1, 2, 2, .relu = 0},
+    {"one pixel", STAGE_CONV, 8, 1, 1, 8, 3, 1, 1, 0, 0, .relu = 1},
+    {"pooled to one pixel", STAGE_CONV, 8, 2, 3, 8, 3, 1, 1, 2, 2, .relu = 1},
+    {"ReLU and dropout", STAGE_LINEAR, 128, 1, 1, 64, 1, 1, 0, 0, 0, .relu = 1, .dropout = 1},
+    {"odd, ReLU and dropout", STAGE_LINEAR, 51, 1, 1, 13, 1, 1, 0, 0, 0, .relu = 1, .dropout = 1},
+    {"ReLU", STAGE_LINEAR, 32, 1, 1, 48, 1, 1, 0, 0, 0, .relu = 1},
+    {"dropout alone", STAGE_LINEAR, 20, 1, 1, 24, 1, 1, 0, 0, 0, .dropout = 1},
+    {"logits", STAGE_LINEAR, 37, 1, 1, 10, 1, 1, 0, 0, 0, .relu = 0},
+    {"one unit, first layer", STAGE_LINEAR, 1, 1, 1, 1, 1, 1, 0, 0, 0, .first = 1},
+};
+
+static stage_spec spec_of(const test_case *c, bool use_bf16, bool integers) {
+  stage_spec s = {.kind = c->kind,
+                  .C = c->C,
+                  .H = c->H,
+                  .W = c->W,
+                  .K = c->K,
+                  .R = c->R,
+                  .S = c->R,
+                  .stride = c->stride,
+                  .pad = c->pad,
+                  .P = op_out_size(c->H, c->R, c->stride, c->pad),
+                  .Q = op_out_size(c->W, c->R, c->stride, c->pad),
+                  .relu = c->relu,
+                  .pool_size = c->pool_size,
+                  .pool_stride = c->pool_stride,
+                  .dropout = c->dropout,
+                  .dropout_scale = integers ? 2.0f : (float)(1 / 0.7),
+                  .need_dx = !c->first};
+  s.OP = c->pool_size ? op_out_size(s.P, c->pool_size, c->pool_stride, 0) : s.P;
+  s.OQ = c->pool_size ? op_out_size(s.Q, c->pool_size, c->pool_stride, 0) : s.Q;
+  const bool logits = c->kind == STAGE_LINEAR && !c->relu && !c->dropout;
+  s.x_type = use_bf16 ? EDGE_BF16 : EDGE_F32;
+  s.y_type = use_bf16 && !logits ? EDGE_BF16 : EDGE_F32;
+  return s;
+}
+
+static stage_env env_of(bool use_bf16, bool training, int threads) {
+  return (stage_env){.max_n = MAX_N,
+                     .threads = threads,
+                     .training = training,
+                     .bf16 = use_bf16,
+                     .isa = cpu_best_isa()};
+}
+
+/* ---- guarded buffers ------------------------------------------------------------------------- */
+
+enum { GUARD = MEM_ALIGN, GUARD_BYTE = 0xA5, FRESH_BYTE = 0xFF }; /* a fresh float is NaN */
+
+typedef struct buffer {
+  size_t size;
+  uint8_t *start, *data;
+} buffer;
+
+static buffer buffer_create(size_t size) {
+  buffer b = {.size = size, .start = mem_alloc(size + 2 * (size_t)GUARD)};
+  assert_non_null(b.start);
+  b.data = b.start + GUARD;
+  memset(b.start, GUARD_BYTE, size + 2 * (size_t)GUARD);
+  memset(b.data, FRESH_BYTE, size);
+  return b;
+}
+
+static buffer buffer_of_values(edge_type type, size_t count, const double *x) {
+  buffer b = buffer_create(count * edge_size(type));
+  for (size_t i = 0; i < count; i++) {
+    const float f = (float)x[i];
+    const bf16 half = bf16_from_float(f);
+    if (type == EDGE_F32)
+      memcpy(b.data + 4 * i, &f, sizeof f);
+    else
+      memcpy(b.data + 2 * i, &half, sizeof half);
+  }
+  return b;
+}
+
+static float buffer_at(edge_type type, const buffer *b, size_t i) {
+  return type == EDGE_F32 ? ((const float *)(const void *)b->data)[i]
+                          : bf16_to_float(((const bf16 *)(const void *)b->data)[i]);
+}
+
+static void buffer_close(buffer *b, const char *name) {
+  for (size_t i = 0; i < GUARD; i++)
+    if (b->start[i] != GUARD_BYTE || b->data[b->size + i] != GUARD_BYTE)
+      fail_msg("%s: a guard byte was overwritten, %zu bytes %s", name, i,
+               b->start[i] != GUARD_BYTE ? "into the front guard" : "behind the end");
+  mem_free(b->start);
+}
+
+/* ---- one run --------------------------------------------------------------------------------- */
+
+typedef struct buffers {
+  buffer x, w, b, mask, pack, workspace, aux, y, dy, dx, dw, db;
+} buffers;
+
+static buffers buffers_create(const problem *p, const stage *s) {
+  const stage_spec *d = &p->spec;
+  buffers m = {.x = buffer_of_values(d->x_type, p->x_count, p->x),
+               .w = buffer_of_values(EDGE_F32, p->w_count, p->w),
+               .b = buffer_of_values(EDGE_F32, (size_t)d->K, p->b),
+               .dy = buffer_of_values(d->y_type, p->y_count, p->dy),
+               .mask = buffer_create(p->y_count),
+               .pack = buffer_create(s->sizes.pack),
+               .workspace = buffer_create(s->sizes.workspace),
+               .aux = buffer_create(s->sizes.aux_per_image * p->n),
+               .y = buffer_create(p->y_count * edge_size(d->y_type)),
+               .dx = buffer_create(p->x_count * edge_size(d->x_type)),
+               .dw = buffer_create(p->w_count * sizeof(float)),
+               .db = buffer_create(d->K * sizeof(float))};
+  memcpy(m.mask.data, p->mask, p->y_count);
+  return m;
+}
+
+/* Ends the test when a guard or something that a stage only reads was written. */
+static void buffers_close(buffers *m, const problem *p) {
+  buffer x = buffer_of_values(p->spec.x_type, p->x_count, p->x);
+  buffer w = buffer_of_values(EDGE_F32, p->w_count, p->w);
+  buffer b = buffer_of_values(EDGE_F32, (size_t)p->spec.K, p->b);
+  assert_memory_equal(m->x.data, x.data, x.size);
+  assert_memory_equal(m->w.data, w.data, w.size);
+  assert_memory_equal(m->b.data, b.data, b.size);
+  assert_memory_equal(m->mask.data, p->mask, p->y_count);
+  mem_free(x.start), mem_free(w.start), mem_free(b.start);
+  buffer_close(&m->x, "x");
+  buffer_close(&m->w, "w");
+  buffer_close(&m->b, "b");
+  buffer_close(&m->mask, "dropout");
+  buffer_close(&m->pack, "pack");
+  buffer_close(&m->workspace, "workspace");
+  buffer_close(&m->aux, "aux");
+  buffer_close(&m->y, "y");
+  buffer_close(&m->dy, "dy");
+  buffer_close(&m->dx, "dx");
+  buffer_close(&m->dw, "dw");
+  buffer_close(&m->db, "db");
+}
+
+static void run(stage *s, const problem *p, buffers *m, bool backward) {
+  stage_io io = {.n = p->n,
+                 .x = m->x.data,
+                 .y = m->y.data,
+                 .aux = backward ? m->aux.data : NULL,
+                 .dropout = p->masked ? m->mask.data : NULL,
+                 .w = (const float *)(void *)m->w.data,
+                 .b = (const float *)(void *)m->b.data,
+                 .pack = m->pack.data,
+                 .workspace = m->workspace.data};
+  assert_true(s->ops->repack(s, io.w, io.b, io.pack, io.workspace));
+  assert_true(s->ops->forward(s, &io));
+  if (!backward) return;
+  io.dy = m->dy.data;
+  io.dx = p->spec.need_dx ? m->dx.data : NULL;
+  io.dw = (float *)(void *)m->dw.data;
+  io.db = (float *)(void *)m->db.data;
+  /* What one call leaves in the workspace is not there in the next. */
+  memset(m->workspace.data, FRESH_BYTE, m->workspace.size);
+  assert_true(s->ops->backward(s, &io));
+}
+
+/* The largest error as a part of the allowed one. */
+static double judge(const char *name, const answer *want, edge_type type, const buffer *got) {
+  double worst = 0;
+  for (size_t i = 0; i < want->count; i++) {
+    const double value = buffer_at(type, got, i);
+    const double error = fabs(value - want->value[i]);
+    if (!(error <= want->error[i]))
+      fail_msg("%s[%zu] of %zu: %.9g, wanted %.9g +- %.3g", name, i, want->count, value,
+               want->value[i], want->error[i]);
+    if (want->error[i] > 0) worst = fmax(worst, error / want->error[i]);
+  }
+  return worst;
+}
+
+/* `training` belongs to the plan, `backward` to this pass: a trainer's engine evaluates as well. */
+static double check(stage *s, int n, bool integers, bool backward) {
+  problem *p = problem_create(&s->spec, &s->env, n, integers, backward, SEED + (uint64_t)n);
+  buffers m = buffers_create(p, s);
+  run(s, p, &m, backward);
+  double worst = judge("y", &p->y, p->spec.y_type, &m.y);
+  if (backward) {
+    if (p->spec.need_dx) worst = fmax(worst, judge("dx", &p->dx, p->spec.x_type, &m.dx));
+    worst = fmax(worst, judge("dw", &p->dw, EDGE_F32, &m.dw));
+    worst = fmax(worst, judge("db", &p->db, EDGE_F32, &m.db));
+  }
+  buffers_close(&m, p);
+  problem_free(p);
+  return worst;
+}
+
+/* NULL: declined, which was printed. */
+static stage *prepare(const backend *b, const test_case *c, const stage_spec *spec,
+                      const stage_env *env) {
+  stage *s = NULL;
+  char why[160] = "";
+  vgg_error err;
+  if (b->prepare(spec, env, &s, why, sizeof why, &err) != VGG_OK)
+    fail_msg("%s: %s: %s", b->name, c->about, err.message);
+  if (!s) {
+    assert_true(why[0]);
+    print_message("%s: %s, %s: declined: %s\n", b->name, c->about, env->bf16 ? "bf16" : "fp32",
+                  why);
+  }
+  return s;
+}
+
+/* ---- the tests ------------------------------------------------------------------------------- */
+
+static void check_all(bool use_bf16, bool integers) {
+  static const int sizes[] = {MAX_N, 1, MAX_N - 1};
+  for (size_t i = 0; backend_at(i); i++)
+    for (size_t j = 0; j < sizeof cases / sizeof *cases; j++) {
+      const test_case *c = &cases[j];
+      const stage_spec spec = spec_of(c, use_bf16, integers);
+      double worst = 0;
+      for (int training = 0; training <= 1; training++) {
+        const stage_env env = env_of(use_bf16, training, 2);
+        stage *s = prepare(backend_at(i), c, &spec, &env);
+        if (!s) continue;
+        for (size_t k = 0; training && k < sizeof sizes / sizeof *sizes; k++)
+          worst = fmax(worst, check(s, sizes[k], integers, true));
+        worst = fmax(worst, check(s, MAX_N - 2, integers, false));
+        s->ops->destroy(s);
+      }
+      print_message("%s: %s: %.3f of the error allowed\n", backend_at(i)->name, c->about, worst);
+    }
+}
+
+static void random_fp32(void **state) { (void)state, check_all(false, false); }
+static void random_bf16(void **state) { (void)state, check_all(true, false); }
+static void integers_fp32(void **state) { (void)state, check_all(false, true); }
+static void integers_bf16(void **state) { (void)state, check_all(true, true); }
+
+static void reference_does_not_depend_on_threads(void **state) {
+  (void)state;
+  const backend *b = backend_find("reference");
+  assert_non_null(b);
+  for (size_t j = 0; j < sizeof cases / sizeof *cases; j++) {
+    const stage_spec spec = spec_of(&cases[j], false, false);
+    buffers m[2];
+    problem *p[2];
+    for (int t = 0; t < 2; t++) {
+      const stage_env env = env_of(false, true, t == 0 ? 1 : 3);
+      stage *s = prepare(b, &cases[j], &spec, &env);
+      assert_non_null(s);
+      p[t] = problem_create(&spec, &env, MAX_N, false, true, SEED);
+      m[t] = buffers_create(p[t], s);
+      run(s, p[t], &m[t], true);
+      s->ops->destroy(s);
+    }
+    assert_memory_equal(m[0].y.data, m[1].y.data, m[0].y.size);
+    assert_memory_equal(m[0].dx.data, m[1].dx.data, m[0].dx.size);
+    assert_memory_equal(m[0].dw.data, m[1].dw.data, m[0].dw.size);
+    assert_memory_equal(m[0].db.data, m[1].db.data, m[0].db.size);
+    for (int t = 0; t < 2; t++) buffers_close(&m[t], p[t]), problem_free(p[t]);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(integers_fp32),
+      cmocka_unit_test(integers_bf16),
+      cmocka_unit_test(random_fp32),
+      cmocka_unit_test(random_bf16),
+      cmocka_unit_test(reference_does_not_depend_on_threads),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
