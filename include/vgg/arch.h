@@ -34,13 +34,16 @@ typedef struct vgg_block_spec {
 /* The tutorial's vgg_block(num_convs, in_channels, out_channels), as a value. */
 VGG_API vgg_block_spec vgg_block(int num_convs, int in_channels, int out_channels);
 
-/* What stands around the blocks. Zero means the tutorial's value, given in brackets. */
+/* What stands around the blocks. Zero means the tutorial's value, given in brackets (for the
+ * input: all three zero). Counts and sides are at most 65536. */
 typedef struct vgg_arch_options {
   int ratio;       /* every block's channels are divided by it, rounding down [1] */
   vgg_shape input; /* the picture's channels, height, width [1, 224, 224] */
   int classes;     /* outputs of the last linear layer [10] */
   int hidden;      /* units of the two hidden linear layers [4096] */
-  double dropout;  /* probability of dropping a unit, below 1 [0.5]; negative means no dropout */
+  /* Probability of dropping a unit, below 1 [0.5]. Negative means no dropout: the layers stay, so
+   * that modules keep their numbers, with probability 0. */
+  double dropout;
 } vgg_arch_options;
 
 typedef struct vgg_arch vgg_arch;
@@ -58,7 +61,8 @@ VGG_API vgg_status vgg_arch_from_blocks(const vgg_block_spec *conv_arch, int num
 
 /* Builds a net from text: a name (vgg11, vgg13, vgg16, vgg19, alexnet) or a conv_arch, either
  * "1x64,1x128,2x256" or as Python prints it, "((1, 64), (1, 128))", in round or square brackets,
- * with two numbers a block (num_convs, out_channels) or three (num_convs, in, out).
+ * with two numbers a block (num_convs, out_channels) or three (num_convs, in, out: each block
+ * must take what the one before gives, the first one the picture's channels).
  * AlexNet is the tutorial book's: one tower, no LRN, 11x11 stride 4 first.
  * Otherwise as vgg_arch_from_blocks. */
 VGG_API vgg_status vgg_arch_from_text(const char *text, const vgg_arch_options *options,
@@ -92,9 +96,11 @@ typedef struct vgg_layer {
   uint64_t macs;           /* multiply-adds for one image, padding counted; 0 for cheap layers */
 } vgg_layer;
 
-/* The text the net was asked for, e.g. "vgg11" or a normalised conv_arch "1x16,1x32"; lent. */
+/* The text the net was asked for, before the ratio: "vgg11" or a normalised conv_arch
+ * "1x16,1x32"; lent. */
 VGG_API const char *vgg_arch_title(const vgg_arch *arch);
-/* The options with every default filled in; lent. */
+/* The options with every default filled in (dropout -1: none); with the title they give the same
+ * net again. Lent. */
 VGG_API const vgg_arch_options *vgg_arch_get_options(const vgg_arch *arch);
 VGG_API int vgg_arch_num_layers(const vgg_arch *arch);
 /* Layer i of 0 .. num_layers-1; lent until the architecture is closed. NULL when out of range. */
