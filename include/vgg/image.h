@@ -48,10 +48,12 @@ typedef struct vgg_preprocess {
 VGG_API vgg_status vgg_preprocess_apply(const vgg_preprocess *rule, const vgg_image *image,
                                         uint8_t *pixels, vgg_error *err);
 
-/* Resizes as Pillow does, byte for byte: bilinear, antialiased when shrinking, a horizontal pass
- * rounded to bytes and then a vertical one (Pillow, src/libImaging/Resample.c).
+/* Resizes as Pillow 13 does, byte for byte: bilinear, antialiased when shrinking, a horizontal pass
+ * rounded to bytes and then a vertical one; the vertical one first when the height shrinks by more
+ * than twice as many pixels as the width, where older Pillows differ by one in a few pixels.
  *   in   [in_h][in_w][channels], borrowed;  out  [out_h][out_w][channels], written
- * Fails with VGG_BAD_VALUE when a size is not positive, VGG_NO_MEMORY. */
+ * Fails with VGG_BAD_VALUE when a size is not positive or in_h or in_w is over 2^24,
+ * VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_resize_bilinear(const uint8_t *in, int in_h, int in_w, int channels,
                                        uint8_t *out, int out_h, int out_w, vgg_error *err);
 

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/preprocess.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "image/resize.h"
+
+struct preprocessor {
+  resizer *resize;
+  size_t pixels; /* of the picture */
+  bool to_grey;  /* colour picture, grey net */
+  bool invert;
+  size_t samples; /* of the picture after to_grey */
+  uint8_t *plane; /* [samples], when the picture must be changed before it is resized */
+};
+
+/* The smallest size with the picture's aspect that covers the wanted one; the longer side is
+ * truncated, as torchvision's Resize(int) does. */
+static bool cover(int height, int width, vgg_shape want, int *out_h, int *out_w) {
+  int64_t h = want.h, w = want.w;
+  if ((int64_t)want.h * width >= (int64_t)want.w * height)
+    w = (int64_t)want.h * width / height;
+  else
+    h = (int64_t)want.w * height / width;
+  if (h > INT_MAX || w > INT_MAX) return false;
+  *out_h = (int)h;
+  *out_w = (int)w;
+  return true;
+}
+
+/* torchvision's CenterCrop: half of the rest, and at .5 the even neighbour (Python's round). */
+static int crop_start(int size, int want) {
+  const int half = (size - want) / 2;
+  return (size - want) % 2 == 0 ? half : half + half % 2;
+}
+
+static vgg_status check(const vgg_preprocess *rule, int channels, int height, int width,
+                        vgg_error *err) {
+  const vgg_shape want = rule->input;
+  if ((channels != 1 && channels != 3) || height <= 0 || width <= 0)
+    return err_set(err, VGG_BAD_VALUE, "picture: is %dx%dx%d, wanted 1 or 3 channels and a size",
+                   channels, height, width);
+  if ((want.c != 1 && want.c != 3) || want.h <= 0 || want.w <= 0)
+    return err_set(err, VGG_BAD_VALUE, "net: takes %dx%dx%d, pictures have 1 or 3 channels", want.c,
+                   want.h, want.w);
+  if (want.c > channels)
+    return err_set(err, VGG_BAD_VALUE, "picture: is grey, but the net takes %d colour channels",
+                   want.c);
+  return VGG_OK;
+}
+
+vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int height, int width,
+                               preprocessor **out, vgg_error *err) {
+  const vgg_shape want = rule->input;
+  vgg_status status = check(rule, channels, height, width, err);
+  if (status) return status;
+  int h, w;
+  if (!cover(height, width, want, &h, &w))
+    return err_set(err, VGG_BAD_VALUE, "picture: %dx%d is too narrow to cover %dx%d", height, width,
+                   want.h, want.w);
+  preprocessor *p = calloc(1, sizeof *p);
+  if (!p) return err_no_memory(err, "preprocess", sizeof *p);
+  p->pixels = (size_t)height * (size_t)width;
+  p->to_grey = want.c < channels;
+  p->invert = rule->invert;
+  p->samples = p->pixels * (size_t)want.c;
+  if (p->to_grey || p->invert) {
+    p->plane = malloc(p->samples);
+    if (!p->plane) {
+      status = err_no_memory(err, "preprocess", p->samples);
+      goto done;
+    }
+  }
+  status = resizer_create_window(
+      height, width, want.c, (resizer_window){h, crop_start(h, want.h), want.h},
+      (resizer_window){w, crop_start(w, want.w), want.w}, &p->resize, err);
+  if (status) goto done;
+  *out = p;
+  p = NULL;
+done:
+  preprocessor_close(p);
+  return status;
+}
+
+void preprocessor_close(preprocessor *p) {
+  if (!p) return;
+  resizer_close(p->resize);
+  free(p->plane);
+  free(p);
+}
+
+size_t preprocessor_bytes(const preprocessor *p) {
+  return sizeof *p + (p->plane ? p->samples : 0) + resizer_bytes(p->resize);
+}
+
+static void to_grey(const uint8_t *restrict rgb, uint8_t *restrict grey, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const uint8_t *p = rgb + 3 * i;
+    grey[i] = (uint8_t)((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
+  }
+}
+
+void preprocessor_run(preprocessor *p, const uint8_t *in, uint8_t *out) {
+  if (p->to_grey) {
+    to_grey(in, p->plane, p->pixels);
+    in = p->plane;
+  }
+  if (p->invert) {
+    for (size_t i = 0; i < p->samples; i++) p->plane[i] = (uint8_t)(255 - in[i]);
+    in = p->plane;
+  }
+  resizer_run(p->resize, in, out);
+}
+
+vgg_status vgg_preprocess_apply(const vgg_preprocess *rule, const vgg_image *image, uint8_t *pixels,
+                                vgg_error *err) {
+  preprocessor *p = NULL;
+  const vgg_status status =
+      preprocessor_create(rule, image->channels, image->height, image->width, &p, err);
+  if (status) return status;
+  preprocessor_run(p, image->pixels, pixels);
+  preprocessor_close(p);
+  return VGG_OK;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/resize.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "vgg/image.h"
+
+enum {
+  WEIGHT_BITS = 22, /* Pillow's precision: 32 - 8 for the pixel - 2 for overshoot */
+  NARROW_BITS = 8,  /* 255 * 2^8 + 2^7 still fits 16 bits */
+  MAX_IN = 1 << 24, /* Pillow's float coordinates are exact, and sums of rounded weights fit */
+};
+
+/* The weights of one axis. Every output has the same number of taps, padded with zero weights, and
+ * its taps lie inside the input, so that the loops have no edges. */
+typedef struct axis {
+  int in, out, taps;
+  int bits;         /* weights are multiples of 2^-bits */
+  int32_t *first;   /* [out] first input of each output */
+  uint32_t *weight; /* [out][taps] */
+} axis;
+
+struct resizer {
+  int channels;
+  axis x, y;
+  bool columns_first; /* the vertical pass comes before the horizontal one */
+  int top, rows;      /* the input rows and columns that the window needs */
+  int left, columns;
+  uint8_t *middle; /* [rows][x.out][channels], or [columns][channels] when columns_first */
+  uint32_t *sums;  /* one row of the vertical pass, wide */
+  size_t bytes;
+};
+
+/* Input range of output x, before clipping: as doubles are rounded by Pillow. */
+typedef struct span {
+  double centre, scale;
+  int first, end;
+} span;
+
+static span axis_span(int in, int size, int x) {
+  span s;
+  const double ratio = (double)in / size;
+  s.scale = ratio < 1.0 ? 1.0 : ratio;
+  s.centre = (x + 0.5) * ratio;
+  s.first = (int)(s.centre - s.scale + 0.5);
+  if (s.first < 0) s.first = 0;
+  s.end = (int)(s.centre + s.scale + 0.5);
+  if (s.end > in) s.end = in;
+  return s;
+}
+
+/* weight[taps] of one output, whose real taps begin at `shift`; `real` is scratch for the doubles.
+ */
+static void axis_weights(const span *s, int shift, double *real, uint32_t *weight, int taps) {
+  const double inverse = 1.0 / s->scale;
+  const int count = s->end - s->first;
+  double sum = 0;
+  for (int i = 0; i < count; i++) {
+    const double distance = fabs((i + s->first - s->centre + 0.5) * inverse);
+    real[i] = distance < 1.0 ? 1.0 - distance : 0.0;
+    sum += real[i];
+  }
+  memset(weight, 0, (size_t)taps * sizeof *weight);
+  for (int i = 0; i < count; i++) {
+    const double share = sum != 0.0 ? real[i] / sum : real[i];
+    weight[shift + i] = (uint32_t)(0.5 + share * (1 << WEIGHT_BITS));
+  }
+}
+
+/* When all weights are multiples of 2^-8 (doubling, 28 -> 224), drops the bits that are zero: sums
+ * then fit 16 bits and stay exact. */
+static void axis_narrow(axis *a) {
+  const size_t count = (size_t)a->out * (size_t)a->taps;
+  uint32_t all = 1u << (WEIGHT_BITS - 1);
+  for (size_t i = 0; i < count; i++) all |= a->weight[i];
+  const int spare = __builtin_ctz(all);
+  if (WEIGHT_BITS - spare > NARROW_BITS) return;
+  for (size_t i = 0; i < count; i++) a->weight[i] >>= spare;
+  a->bits = WEIGHT_BITS - spare;
+}
+
+static vgg_status axis_init(axis *a, int in, resizer_window w, size_t *bytes, vgg_error *err) {
+  double *real = NULL;
+  *a = (axis){.in = in, .out = w.count, .bits = WEIGHT_BITS};
+  for (int i = 0; i < w.count; i++) {
+    const span s = axis_span(in, w.size, w.first + i);
+    if (s.end - s.first > a->taps) a->taps = s.end - s.first;
+  }
+  const size_t taps = (size_t)a->taps;
+  size_t size;
+  if (!mem_mul((size_t)w.count, taps * sizeof *a->weight, &size))
+    return err_no_memory(err, "resize", SIZE_MAX);
+  a->first = malloc((size_t)w.count * sizeof *a->first);
+  a->weight = malloc(size);
+  real = malloc(taps * sizeof *real);
+  if (!a->first || !a->weight || !real) {
+    free(real);
+    return err_no_memory(err, "resize", size);
+  }
+  for (int i = 0; i < w.count; i++) {
+    const span s = axis_span(in, w.size, w.first + i);
+    a->first[i] = s.first + a->taps <= in ? s.first : in - a->taps;
+    axis_weights(&s, s.first - a->first[i], real, a->weight + (size_t)i * taps, a->taps);
+  }
+  axis_narrow(a);
+  *bytes += size + (size_t)w.count * sizeof *a->first;
+  free(real);
+  return VGG_OK;
+}
+
+static bool window_fits(resizer_window w) {
+  return w.size > 0 && w.count > 0 && w.first >= 0 && w.first <= w.size - w.count;
+}
+
+/* The part of the input that the taps reach; first[] never decreases. */
+static void find_source(resizer *r) {
+  r->top = r->y.first[0];
+  r->rows = r->y.first[r->y.out - 1] + r->y.taps - r->top;
+  r->left = r->x.first[0];
+  r->columns = r->x.first[r->x.out - 1] + r->x.taps - r->left;
+}
+
+static vgg_status scratch_alloc(resizer *r, vgg_error *err) {
+  const size_t width = (size_t)(r->columns_first ? r->columns : r->x.out);
+  const size_t height = (size_t)(r->columns_first ? 1 : r->rows);
+  size_t row, middle, sums;
+  if (!mem_mul(width, (size_t)r->channels, &row) || !mem_mul(row, height, &middle) ||
+      !mem_mul(row, sizeof *r->sums, &sums))
+    return err_no_memory(err, "resize", SIZE_MAX);
+  r->middle = malloc(middle);
+  r->sums = malloc(sums);
+  if (!r->middle || !r->sums) return err_no_memory(err, "resize", middle + sums);
+  r->bytes += middle + sums;
+  return VGG_OK;
+}
+
+vgg_status resizer_create_window(int in_h, int in_w, int channels, resizer_window rows,
+                                 resizer_window columns, resizer **out, vgg_error *err) {
+  if (in_h <= 0 || in_h > MAX_IN || in_w <= 0 || in_w > MAX_IN || channels <= 0 ||
+      !window_fits(rows) || !window_fits(columns))
+    return err_set(err, VGG_BAD_VALUE,
+                   "resize: %dx%dx%d to %dx%d at %d,%d of %dx%d: sizes must be positive, at "
+                   "most 2^24, and the window inside",
+                   channels, in_h, in_w, rows.count, columns.count, rows.first, columns.first,
+                   rows.size, columns.size);
+  resizer *r = calloc(1, sizeof *r);
+  if (!r) return err_no_memory(err, "resize", sizeof *r);
+  r->channels = channels;
+  r->bytes = sizeof *r;
+  vgg_status status = axis_init(&r->x, in_w, columns, &r->bytes, err);
+  if (!status) status = axis_init(&r->y, in_h, rows, &r->bytes, err);
+  if (status) goto done;
+
+  find_source(r);
+  r->columns_first = in_h > rows.size && in_h - rows.size > 2 * ((long)in_w - columns.size);
+  status = scratch_alloc(r, err);
+  if (status) goto done;
+  *out = r;
+  r = NULL;
+done:
+  resizer_close(r);
+  return status;
+}
+
+vgg_status resizer_create(int in_h, int in_w, int channels, int out_h, int out_w, resizer **out,
+                          vgg_error *err) {
+  return resizer_create_window(in_h, in_w, channels, (resizer_window){out_h, 0, out_h},
+                               (resizer_window){out_w, 0, out_w}, out, err);
+}
+
+void resizer_close(resizer *r) {
+  if (!r) return;
+  free(r->x.first);
+  free(r->x.weight);
+  free(r->y.first);
+  free(r->y.weight);
+  free(r->middle);
+  free(r->sums);
+  free(r);
+}
+
+size_t resizer_bytes(const resizer *r) { return r->bytes; }
+
+static inline uint8_t to_byte(uint32_t sum, int bits) {
+  const uint32_t value = sum >> bits;
+  return (uint8_t)(value < 255 ? value : 255);
+}
+
+/* One row, inlined once for each usual (channels, taps), so that the inner loops unroll. `in`
+ * begins at the column `left`. */
+static inline void row_across(const axis *a, const uint8_t *in, int left, uint8_t *out,
+                              int channels, int taps) {
+  const uint32_t half = 1u << (a->bits - 1);
+  for (int x = 0; x < a->out; x++) {
+    const uint8_t *p = in + (size_t)(a->first[x] - left) * (size_t)channels;
+    const uint32_t *weight = a->weight + (size_t)x * (size_t)taps;
+    for (int c = 0; c < channels; c++) {
+      uint32_t sum = half;
+      for (int t = 0; t < taps; t++) sum += weight[t] * p[(size_t)t * (size_t)channels + (size_t)c];
+      *out++ = to_byte(sum, a->bits);
+    }
+  }
+}
+
+static void across(const resizer *r, const uint8_t *in, uint8_t *out) {
+  const axis *a = &r->x;
+  if (r->channels == 1 && a->taps == 2)
+    row_across(a, in, r->left, out, 1, 2);
+  else if (r->channels == 3 && a->taps == 2)
+    row_across(a, in, r->left, out, 3, 2);
+  else if (r->channels == 1)
+    row_across(a, in, r->left, out, 1, a->taps);
+  else if (r->channels == 3)
+    row_across(a, in, r->left, out, 3, a->taps);
+  else
+    row_across(a, in, r->left, out, r->channels, a->taps);
+}
+
+/* out[width] from two rows whose weights sum to 2^bits, bits <= 8: no sum leaves 16 bits. */
+static void blend_narrow(const uint8_t *restrict p, const uint8_t *restrict q, uint16_t wp,
+                         uint16_t wq, int bits, uint8_t *restrict out, size_t width) {
+  const uint16_t half = (uint16_t)(1u << (bits - 1));
+  for (size_t i = 0; i < width; i++)
+    out[i] = (uint8_t)((uint16_t)(p[i] * wp + q[i] * wq + half) >> bits);
+}
+
+/* out[width] from `taps` rows that lie `stride` apart. */
+static void blend_wide(const uint8_t *restrict rows, size_t stride, const uint32_t *restrict weight,
+                       int taps, int bits, uint32_t *restrict sums, uint8_t *restrict out,
+                       size_t width) {
+  for (size_t i = 0; i < width; i++) sums[i] = 1u << (bits - 1);
+  for (int t = 0; t < taps; t++, rows += stride) {
+    const uint32_t w = weight[t];
+    if (w == 0) continue;
+    for (size_t i = 0; i < width; i++) sums[i] += w * rows[i];
+  }
+  for (size_t i = 0; i < width; i++) out[i] = to_byte(sums[i], bits);
+}
+
+/* Row y of the vertical pass; `rows` begins at the row `top`. */
+static void down(const resizer *r, int y, const uint8_t *rows, size_t stride, uint8_t *out,
+                 size_t width) {
+  const axis *a = &r->y;
+  const uint32_t *weight = a->weight + (size_t)y * (size_t)a->taps;
+  rows += (size_t)(a->first[y] - r->top) * stride;
+  if (a->taps == 2 && a->bits <= NARROW_BITS)
+    blend_narrow(rows, rows + stride, (uint16_t)weight[0], (uint16_t)weight[1], a->bits, out,
+                 width);
+  else
+    blend_wide(rows, stride, weight, a->taps, a->bits, r->sums, out, width);
+}
+
+void resizer_run(resizer *r, const uint8_t *in, uint8_t *out) {
+  const size_t channels = (size_t)r->channels;
+  const size_t in_row = (size_t)r->x.in * channels, out_row = (size_t)r->x.out * channels;
+  in += (size_t)r->top * in_row + (size_t)r->left * channels;
+  if (r->columns_first) {
+    for (int y = 0; y < r->y.out; y++, out += out_row) {
+      down(r, y, in, in_row, r->middle, (size_t)r->columns * channels);
+      across(r, r->middle, out);
+    }
+    return;
+  }
+  for (int y = 0; y < r->rows; y++) across(r, in + y * in_row, r->middle + y * out_row);
+  for (int y = 0; y < r->y.out; y++, out += out_row) down(r, y, r->middle, out_row, out, out_row);
+}
+
+vgg_status vgg_resize_bilinear(const uint8_t *in, int in_h, int in_w, int channels, uint8_t *out,
+                               int out_h, int out_w, vgg_error *err) {
+  resizer *r = NULL;
+  const vgg_status status = resizer_create(in_h, in_w, channels, out_h, out_w, &r, err);
+  if (status) return status;
+  resizer_run(r, in, out);
+  resizer_close(r);
+  return VGG_OK;
+}
