@@ -43,7 +43,7 @@ VGG_API const char *vgg_model_class_name(const vgg_model *model, int label); /* 
 VGG_API const vgg_preprocess *vgg_model_preprocess(const vgg_model *model);  /* lent */
 /* The recipe that trained it as one line of JSON, "{}" when none did; lent. */
 VGG_API const char *vgg_model_recipe(const vgg_model *model);
-/* names  [classes], copied. Fails with VGG_NO_MEMORY. */
+/* names  [classes], UTF-8, copied. Fails with VGG_BAD_VALUE (not UTF-8), VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_model_set_classes(vgg_model *model, const char *const *names,
                                          vgg_error *err);
 

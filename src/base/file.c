@@ -55,6 +55,7 @@ done:
 
 struct file_writer {
   int fd;
+  uint64_t written;
   char *path, *temporary;
 };
 
@@ -100,9 +101,12 @@ vgg_status file_write(file_writer *w, const void *bytes, size_t size, vgg_error 
     if (n < 0) return err_set(err, VGG_IO, "%s: %s", w->path, strerror(errno));
     p += n;
     size -= (size_t)n;
+    w->written += (uint64_t)n;
   }
   return VGG_OK;
 }
+
+uint64_t file_written(const file_writer *w) { return w->written; }
 
 /* The rename itself must reach the disk, or a power loss brings the old name back. */
 static void sync_folder_of(const char *path) {

@@ -23,6 +23,7 @@ vgg_status file_read(const char *path, size_t max_bytes, uint8_t **bytes, size_t
 typedef struct file_writer file_writer;
 vgg_status file_begin(const char *path, file_writer **out, vgg_error *err); /* VGG_NO_OUTPUT */
 vgg_status file_write(file_writer *w, const void *bytes, size_t size, vgg_error *err); /* VGG_IO */
+uint64_t file_written(const file_writer *w); /* bytes so far */
 /* Ends the writing and frees `w` in every case; on failure the old file stays. */
 vgg_status file_commit(file_writer *w, vgg_error *err);
 void file_abandon(file_writer *w); /* accepts NULL */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * safetensors: u64 little-endian N, N bytes of JSON padded with spaces, then the tensors' bytes.
- * The reader accepts what huggingface/safetensors accepts, less duplicate names and keys; the
- * writer pads so that the data is 8-byte aligned.
+ * The reader accepts what huggingface/safetensors accepts, less duplicate names, unknown keys,
+ * names with a NUL, ranks over ST_MAX_RANK and more than 262,144 tensors. The writer sorts by
+ * element size and then name, and pads so that the data is 8-byte aligned: the same bytes that
+ * huggingface's writes.
  */
 #ifndef FORMAT_SAFETENSORS_H
 #define FORMAT_SAFETENSORS_H
@@ -37,6 +39,10 @@ const st_tensor *st_at(const st_file *f, size_t i);           /* lent; in file o
 const st_tensor *st_find(const st_file *f, const char *name); /* lent; NULL: none */
 const char *st_metadata(const st_file *f, const char *key);   /* lent; NULL: none */
 
+/* Lets the pages of [from, from + bytes) go, a part of a tensor's data that has been read, so that
+ * a big file does not stay in memory beside its copy. Reading them again is allowed, but slow. */
+void st_let_go(const st_file *f, const uint8_t *from, size_t bytes);
+
 /* One tensor to be written. emit writes exactly `bytes` bytes with file_write, so that a tensor
  * in another order needs no second copy in memory. */
 typedef struct st_output {
@@ -52,7 +58,9 @@ typedef struct st_pair {
   const char *key, *value;
 } st_pair;
 
-/* Writes a file atomically. Fails with VGG_NO_OUTPUT, VGG_IO, VGG_NO_MEMORY, VGG_BUG. */
+/* Writes a file atomically; its metadata are {"format":"pt"} and then the pairs, in their order.
+ * Fails with VGG_NO_OUTPUT, VGG_IO, VGG_NO_MEMORY, and with VGG_BUG if a name or key comes twice, a
+ * dtype is unknown, a size is not that of its shape or emit writes another one. */
 vgg_status st_write(const char *path, const st_output *tensors, size_t num_tensors,
                     const st_pair *metadata, size_t num_pairs, vgg_error *err);
 
