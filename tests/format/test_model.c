@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Model files: what was saved comes back, and what does not fit is refused by name.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "format/model.h"
+
+static char folder[64];
+
+static char *in_folder(const char *name) {
+  char *path = path_join(folder, name);
+  assert_non_null(path);
+  return path;
+}
+
+static int make_folder(void **state) {
+  (void)state;
+  strcpy(folder, "/tmp/vgg-test-XXXXXX");
+  return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+  (void)state;
+  char command[96];
+  snprintf(command, sizeof command, "rm -r '%s'", folder);
+  return system(command);
+}
+
+static vgg_model *make_model(const char *text, const vgg_arch_options *options, uint64_t seed) {
+  vgg_arch *arch;
+  vgg_model *model;
+  vgg_error err;
+  if (vgg_arch_from_text(text, options, &arch, &err) != VGG_OK) fail_msg("%s", err.message);
+  assert_int_equal(vgg_model_create(arch, seed, &model, NULL), VGG_OK);
+  vgg_arch_close(arch);
+  return model;
+}
+
+static const vgg_arch_options tiny = {
+    .ratio = 16, .input = {1, 32, 32}, .classes = 3, .hidden = 8, .dropout = 0.3};
+
+static vgg_model *load(const char *path) {
+  vgg_model *model = NULL;
+  vgg_error err;
+  if (vgg_model_load(path, &model, &err) != VGG_OK) fail_msg("%s", err.message);
+  return model;
+}
+
+static void assert_same_model(const vgg_model *a, const vgg_model *b) {
+  assert_string_equal(vgg_arch_title(a->arch), vgg_arch_title(b->arch));
+  const vgg_arch_options *x = vgg_arch_get_options(a->arch), *y = vgg_arch_get_options(b->arch);
+  assert_int_equal(x->ratio, y->ratio);
+  assert_memory_equal(&x->input, &y->input, sizeof x->input);
+  assert_int_equal(x->classes, y->classes);
+  assert_int_equal(x->hidden, y->hidden);
+  assert_true(x->dropout == y->dropout);
+  assert_int_equal(a->params.floats, b->params.floats);
+  assert_memory_equal(a->values, b->values, a->params.floats * sizeof(float));
+  for (int i = 0; i < x->classes; i++)
+    assert_string_equal(vgg_model_class_name(a, i), vgg_model_class_name(b, i));
+  assert_memory_equal(&a->preprocess.input, &b->preprocess.input, sizeof a->preprocess.input);
+  assert_int_equal(a->preprocess.invert, b->preprocess.invert);
+  assert_string_equal(vgg_model_recipe(a), vgg_model_recipe(b));
+}
+
+static void assert_same_files(const char *a, const char *b) {
+  uint8_t *x, *y;
+  size_t x_size, y_size;
+  assert_int_equal(file_read(a, SIZE_MAX, &x, &x_size, NULL), VGG_OK);
+  assert_int_equal(file_read(b, SIZE_MAX, &y, &y_size, NULL), VGG_OK);
+  assert_int_equal(x_size, y_size);
+  assert_memory_equal(x, y, x_size);
+  free(x);
+  free(y);
+}
+
+static void round_trip(vgg_model *model) {
+  char *first = in_folder("first.safetensors"), *second = in_folder("second.safetensors");
+  vgg_error err;
+  if (vgg_model_save(model, first, &err) != VGG_OK) fail_msg("%s", err.message);
+  vgg_model *copy = load(first);
+  assert_same_model(model, copy);
+  assert_int_equal(vgg_model_save(copy, second, NULL), VGG_OK);
+  assert_same_files(first, second);
+  vgg_model_close(copy);
+  vgg_model_close(model);
+  free(first);
+  free(second);
+}
+
+static void test_round_trips(void **state) {
+  (void)state;
+  round_trip(make_model("vgg11", &tiny, 1));
+  round_trip(
+      make_model("((1, 1, 20), (2, 20, 40))",
+                 &(vgg_arch_options){
+                     .ratio = 3, .input = {1, 12, 9}, .classes = 2, .hidden = 5, .dropout = -1},
+                 2));
+  round_trip(make_model("1x20,2x40", &(vgg_arch_options){.input = {3, 8, 8}, .hidden = 7}, 3));
+  round_trip(make_model("alexnet", &(vgg_arch_options){.ratio = 16, .hidden = 16}, 4));
+}
+
+static void test_names_and_recipe(void **state) {
+  (void)state;
+  vgg_model *model = make_model("vgg11", &tiny, 1);
+  assert_string_equal(vgg_model_class_name(model, 2), "2");
+  assert_null(vgg_model_class_name(model, 3));
+  assert_null(vgg_model_class_name(model, -1));
+  assert_string_equal(vgg_model_recipe(model), "{}");
+  const char *names[] = {"T-shirt/\"top\"", "\xe9\x9e\x8b", ""};
+  assert_int_equal(vgg_model_set_classes(model, names, NULL), VGG_OK);
+  const char *broken[] = {"a", "\xff", "c"};
+  vgg_error err;
+  assert_int_equal(vgg_model_set_classes(model, broken, &err), VGG_BAD_VALUE);
+  assert_non_null(strstr(err.message, "class 1"));
+  assert_string_equal(vgg_model_class_name(model, 1), names[1]);
+  free(model->recipe);
+  model->recipe = strdup("{\"lr\":0.05,\"recipe\":\"d2l\"}");
+  model->preprocess.invert = true;
+  round_trip(model);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_round_trips),
+      cmocka_unit_test(test_names_and_recipe),
+  };
+  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
