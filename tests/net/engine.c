@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine around the stages: which buffers, which masks, which rows. What stages compute is
+ * tested in tests/backend and tests/golden.
+ */
+#include "net/engine.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+
+enum { BATCH = 5, SIDE = 16, PIXELS = SIDE * SIDE, CLASSES = 10 };
+
+typedef struct fixture {
+  vgg_arch *arch;
+  float *masters;
+  engine *engine;
+} fixture;
+
+static fixture make(bool training, double dropout) {
+  fixture f = {0};
+  vgg_error err;
+  const vgg_arch_options options = {
+      .input = {1, SIDE, SIDE}, .hidden = 24, .classes = CLASSES, .dropout = dropout};
+  assert_int_equal(vgg_arch_from_text("1x4,2x8", &options, &f.arch, &err), VGG_OK);
+  const vgg_run_options run = {.precision = "fp32", .batch = BATCH, .threads = 2};
+  plan *p;
+  assert_int_equal(plan_create(f.arch, &run, training, &p, &err), VGG_OK);
+  f.masters = mem_alloc(p->params.floats * sizeof *f.masters);
+  net_init_d2l(&p->params, 3, f.masters);
+  assert_int_equal(engine_create(p, f.masters, &f.engine, &err), VGG_OK);
+  return f;
+}
+
+static void drop(fixture *f) {
+  engine_close(f->engine);
+  mem_free(f->masters);
+  vgg_arch_close(f->arch);
+}
+
+static void make_pixels(uint8_t pixels[BATCH * PIXELS]) {
+  for (int i = 0; i < BATCH * PIXELS; i++) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+}
+
+/* An inference engine's two alternating edges give what a training engine's kept edges give. */
+static void test_inference_equals_training_forward(void **state) {
+  (void)state;
+  fixture a = make(true, -1), b = make(false, -1);
+  uint8_t pixels[BATCH * PIXELS];
+  make_pixels(pixels);
+  for (int n = 1; n <= BATCH; n++) {
+    engine_set_pixels(a.engine, n, pixels);
+    engine_set_pixels(b.engine, n, pixels);
+    assert_int_equal(engine_forward(a.engine, n, true, NULL), VGG_OK);
+    assert_int_equal(engine_forward(b.engine, n, false, NULL), VGG_OK);
+    assert_memory_equal(engine_logits(a.engine), engine_logits(b.engine),
+                        (size_t)n * CLASSES * sizeof(float));
+  }
+  assert_null(engine_gradients(b.engine));
+  drop(&a), drop(&b);
+}
+
+/* A mask belongs to (seed, epoch, picture), not to the picture's place in the batch. */
+static void test_dropout_follows_the_picture(void **state) {
+  (void)state;
+  fixture f = make(true, 0.5);
+  const int units = 24;
+  uint8_t *mask = engine_dropout_mask(f.engine, 0);
+  assert_non_null(engine_dropout_mask(f.engine, 1));
+  assert_null(engine_dropout_mask(f.engine, 2));
+  uint8_t first[24];
+  engine_draw_dropout(f.engine, 2, 7, 0, (const uint32_t[]){41, 42});
+  memcpy(first, mask + units, sizeof first);
+  engine_draw_dropout(f.engine, 3, 7, 0, (const uint32_t[]){42, 1, 9});
+  assert_memory_equal(mask, first, sizeof first);
+  engine_draw_dropout(f.engine, 1, 7, 1, (const uint32_t[]){42});
+  assert_memory_not_equal(mask, first, sizeof first);
+  engine_draw_dropout(f.engine, 1, 8, 0, (const uint32_t[]){42});
+  assert_memory_not_equal(mask, first, sizeof first);
+  drop(&f);
+}
+
+/* Kept with probability 1 - p: within five standard deviations of the mean. */
+static void test_dropout_rate(void **state) {
+  (void)state;
+  fixture f = make(true, 0.25);
+  const int draws = 400, units = 24;
+  int kept = 0;
+  for (uint32_t id = 0; id < (uint32_t)draws; id++) {
+    engine_draw_dropout(f.engine, 1, 1, 0, &id);
+    for (int k = 0; k < units; k++) kept += engine_dropout_mask(f.engine, 0)[k];
+  }
+  const double count = draws * units, sigma = sqrt(count * .25 * .75);
+  assert_true(fabs(kept - .75 * count) < 5 * sigma);
+  drop(&f);
+}
+
+/* The loss and its gradient on logits that are known: all weights 0 give the logits of fc8's bias.
+ */
+static void test_loss_of_known_logits(void **state) {
+  (void)state;
+  fixture f = make(true, -1);
+  const net_params *params = &engine_plan(f.engine)->params;
+  memset(f.masters, 0, params->floats * sizeof *f.masters);
+  const net_param *bias = &params->at[params->count - 1];
+  for (int k = 0; k < CLASSES; k++) f.masters[bias->offset + k] = k == 3 ? 2.0f : 0.0f;
+  assert_int_equal(engine_repack(f.engine, NULL), VGG_OK);
+  uint8_t pixels[BATCH * PIXELS];
+  make_pixels(pixels);
+  engine_set_pixels(f.engine, 2, pixels);
+  assert_int_equal(engine_forward(f.engine, 2, true, NULL), VGG_OK);
+  double loss;
+  int correct;
+  engine_loss(f.engine, 2, (const int32_t[]){3, 0}, true, &loss, &correct);
+  const double log_sum = log(9 + exp(2));
+  assert_int_equal(correct, 1);
+  assert_true(fabs(loss - (log_sum - 2) - log_sum) < 1e-12);
+  assert_int_equal(engine_backward(f.engine, 2, NULL), VGG_OK);
+  const float *db = engine_gradients(f.engine) + bias->offset;
+  const double p3 = exp(2 - log_sum), p0 = exp(-log_sum);
+  assert_true(fabs(db[3] - (2 * p3 - 1) / 2) < 1e-6);
+  assert_true(fabs(db[0] - (2 * p0 - 1) / 2) < 1e-6);
+  assert_true(fabs(db[5] - p0) < 1e-6);
+  drop(&f);
+}
+
+static void test_options_are_refused_with_the_reason(void **state) {
+  (void)state;
+  fixture f = make(false, -1);
+  const struct {
+    vgg_run_options options;
+    vgg_status status;
+    const char *message;
+  } cases[] = {
+      {{.device = "cuda"}, VGG_ABSENT, "--device cuda: this build has no CUDA"},
+      {{.device = "cuda:1"}, VGG_ABSENT, "--device cuda:1: this build has no CUDA"},
+      {{.device = "tpu"}, VGG_BAD_VALUE, "--device tpu: unknown, wanted auto, cpu or cuda[:i]"},
+      {{.precision = "fp16"},
+       VGG_BAD_VALUE,
+       "--precision fp16: unknown, wanted auto, fp32 or bf16"},
+      {{.backend = "mkl"},
+       VGG_ABSENT,
+       "--backend mkl: this build does not have it, see `vgg info`"},
+      {{.threads = -1}, VGG_BAD_VALUE, "--threads -1: wanted 1 to 1024"},
+      {{.batch = -1}, VGG_BAD_VALUE, "--batch -1: wanted 1 to 65536"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    plan *p = NULL;
+    vgg_error err = {0};
+    assert_int_equal(plan_create(f.arch, &cases[i].options, false, &p, &err), cases[i].status);
+    assert_string_equal(err.message, cases[i].message);
+    assert_null(p);
+  }
+  drop(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_inference_equals_training_forward),
+      cmocka_unit_test(test_dropout_follows_the_picture),
+      cmocka_unit_test(test_dropout_rate),
+      cmocka_unit_test(test_loss_of_known_logits),
+      cmocka_unit_test(test_options_are_refused_with_the_reason),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
