@@ -20,7 +20,7 @@ typedef struct loader_options {
   int batch;
   bool shuffle; /* by Philox from (seed, epoch); else the dataset's order */
   uint64_t seed;
-  int workers; /* threads; 0 means 1 */
+  int workers; /* threads; 0 means 1; more than 3 only wait */
 } loader_options;
 
 typedef struct loader_batch {
@@ -43,7 +43,8 @@ vgg_status loader_start(loader *l, uint32_t epoch, size_t first, vgg_error *err)
 /* The next batch, lent until the next call; *out NULL after the epoch's last. */
 vgg_status loader_next(loader *l, const loader_batch **out, vgg_error *err);
 
-/* Bytes that a loader with these options holds. */
+/* Bytes that a loader holds for a dataset of `count` pictures, beside a few KB for each thread;
+ * SIZE_MAX when they are beyond counting. */
 size_t loader_bytes(vgg_shape input, int batch, size_t count);
 /* Bytes that an open dataset holds. */
 size_t dataset_bytes(const vgg_dataset *data);

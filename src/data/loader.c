@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Batch b lies in slot b % SLOTS of a ring:
+ *
+ *      held            taken            end
+ *   ----|---------------|---------------|
+ *   lent, ready or being made   not begun
+ *
+ * The consumer moves `held`, a worker that begins a batch moves `taken`, and taken <= held + SLOTS.
+ * A batch is made by one worker from start to end, so its content cannot depend on their number.
+ */
+#include "data/loader.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "image/preprocess.h"
+
+enum { SLOTS = 3, MAX_WORKERS = 64 };
+
+typedef struct slot {
+  uint8_t *pixels; /* [rows][h][w][c] */
+  int32_t *labels; /* [rows] */
+  uint32_t *ids;   /* [rows] */
+  loader_batch batch;
+  bool ready;
+} slot;
+
+typedef struct worker {
+  loader *owner;
+  pthread_t thread;
+  preprocessor *prepare; /* has scratch, so one for each thread */
+} worker;
+
+struct loader {
+  loader_options options;
+  size_t picture; /* bytes of one prepared picture */
+  size_t batches;
+  uint8_t *arena;
+  uint32_t *order; /* [count of the dataset] */
+  slot slots[SLOTS];
+  worker *workers; /* [options.workers] */
+  int num_running; /* threads */
+
+  pthread_mutex_t lock; /* guards what follows and the slots' `ready` */
+  pthread_cond_t work;  /* for workers: a batch may be begun, or stop */
+  pthread_cond_t made;  /* for the consumer: a batch is ready, or no worker is busy */
+  size_t held, taken, end;
+  bool lent;    /* batch `held` is with the caller */
+  bool started; /* an epoch was begun */
+  bool stop;
+  int busy;            /* workers in the middle of a batch */
+  atomic_bool dropped; /* the batches under way are wanted no more */
+};
+
+/* The arena: SLOTS x (pixels, labels, ids), order. */
+typedef struct layout {
+  size_t rows, pixels, labels, order, total;
+} layout;
+
+static bool lay_out(vgg_shape input, int batch, size_t count, layout *l) {
+  const size_t rows = (size_t)batch < count ? (size_t)batch : count;
+  size_t picture, pixels, labels, order, slots;
+  if (!mem_mul((size_t)input.c * (size_t)input.h, (size_t)input.w, &picture) ||
+      !mem_mul(rows, picture, &pixels) || !mem_add(pixels, MEM_ALIGN, &slots) ||
+      !mem_mul(rows, sizeof(int32_t), &labels) || !mem_mul(count, sizeof(uint32_t), &order))
+    return false;
+  l->rows = rows;
+  l->pixels = mem_round(pixels);
+  l->labels = mem_round(labels);
+  l->order = mem_round(order);
+  return mem_add(l->pixels, 2 * l->labels, &slots) && mem_mul(slots, SLOTS, &slots) &&
+         mem_add(slots, l->order, &l->total);
+}
+
+size_t loader_bytes(vgg_shape input, int batch, size_t count) {
+  layout l;
+  return lay_out(input, batch, count, &l) ? sizeof(loader) + l.total : SIZE_MAX;
+}
+
+/* False when the batch is wanted no more. */
+static bool make_batch(worker *w, size_t b, slot *s) {
+  loader *l = w->owner;
+  const vgg_dataset *data = l->options.data;
+  const size_t rows = (size_t)l->options.batch, first = b * rows;
+  const size_t left = vgg_dataset_count(data) - first, n = left < rows ? left : rows;
+  for (size_t i = 0; i < n; i++) {
+    if (atomic_load_explicit(&l->dropped, memory_order_relaxed)) return false;
+    const uint32_t id = l->order[first + i];
+    preprocessor_run(w->prepare, vgg_dataset_pixels(data, id), s->pixels + i * l->picture);
+    s->labels[i] = vgg_dataset_label(data, id);
+    s->ids[i] = id;
+  }
+  s->batch = (loader_batch){(int)n, s->pixels, s->labels, s->ids};
+  return true;
+}
+
+static void *work(void *argument) {
+  worker *w = argument;
+  loader *l = w->owner;
+  pthread_mutex_lock(&l->lock);
+  for (;;) {
+    while (!l->stop && (l->taken == l->end || l->taken == l->held + SLOTS))
+      pthread_cond_wait(&l->work, &l->lock);
+    if (l->stop) break;
+    const size_t b = l->taken++;
+    slot *s = &l->slots[b % SLOTS];
+    l->busy++;
+    pthread_mutex_unlock(&l->lock);
+    const bool whole = make_batch(w, b, s);
+    pthread_mutex_lock(&l->lock);
+    l->busy--;
+    s->ready = whole;
+    pthread_cond_signal(&l->made);
+  }
+  pthread_mutex_unlock(&l->lock);
+  return NULL;
+}
+
+static vgg_status check_options(const loader_options *o, vgg_error *err) {
+  if (o->batch < 1) return err_set(err, VGG_BAD_VALUE, "batch %d: wanted at least 1", o->batch);
+  if (o->workers < 0 || o->workers > MAX_WORKERS)
+    return err_set(err, VGG_BAD_VALUE, "%d loader threads: wanted 0 to %d", o->workers,
+                   MAX_WORKERS);
+  return VGG_OK;
+}
+
+static vgg_status create_workers(loader *l, vgg_error *err) {
+  const loader_options *o = &l->options;
+  const vgg_shape stored = vgg_dataset_shape(o->data);
+  l->workers = calloc((size_t)o->workers, sizeof *l->workers);
+  if (!l->workers) return err_no_memory(err, "loader", (size_t)o->workers * sizeof *l->workers);
+  for (int i = 0; i < o->workers; i++) {
+    worker *w = &l->workers[i];
+    w->owner = l;
+    const vgg_status status =
+        preprocessor_create(&o->rule, stored.c, stored.h, stored.w, &w->prepare, err);
+    if (status != VGG_OK) return err_prefix(err, status, vgg_dataset_spec(o->data));
+  }
+  return VGG_OK;
+}
+
+static vgg_status allocate(loader *l, vgg_error *err) {
+  const loader_options *o = &l->options;
+  const vgg_shape input = o->rule.input;
+  const size_t count = vgg_dataset_count(o->data);
+  layout lay;
+  if (!lay_out(input, o->batch, count, &lay) || !(l->arena = mem_alloc(lay.total)))
+    return err_no_memory(err, "loader", loader_bytes(input, o->batch, count));
+  l->picture = (size_t)input.c * (size_t)input.h * (size_t)input.w;
+  l->batches = (count + (size_t)o->batch - 1) / (size_t)o->batch;
+  uint8_t *p = l->arena;
+  for (int i = 0; i < SLOTS; i++) {
+    l->slots[i].pixels = p;
+    l->slots[i].labels = (int32_t *)(p + lay.pixels);
+    l->slots[i].ids = (uint32_t *)(p + lay.pixels + lay.labels);
+    p += lay.pixels + 2 * lay.labels;
+  }
+  l->order = (uint32_t *)p;
+  return VGG_OK;
+}
+
+/* Signals are the program's affair: its own thread shall see them. */
+static int create_quiet_thread(pthread_t *thread, void *(*run)(void *), void *argument) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  const int result = pthread_create(thread, NULL, run, argument);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return result;
+}
+
+static vgg_status start_workers(loader *l, vgg_error *err) {
+  for (int i = 0; i < l->options.workers; i++) {
+    if (create_quiet_thread(&l->workers[i].thread, work, &l->workers[i]) != 0)
+      return err_set(err, VGG_NO_MEMORY, "loader: cannot start thread %d of %d", i + 1,
+                     l->options.workers);
+    l->num_running++;
+  }
+  return VGG_OK;
+}
+
+vgg_status loader_create(const loader_options *options, loader **out, vgg_error *err) {
+  vgg_status status = check_options(options, err);
+  if (status != VGG_OK) return status;
+  loader *l = calloc(1, sizeof *l);
+  if (!l) return err_no_memory(err, "loader", sizeof *l);
+  l->options = *options;
+  if (l->options.workers == 0) l->options.workers = 1;
+  pthread_mutex_init(&l->lock, NULL);
+  pthread_cond_init(&l->work, NULL);
+  pthread_cond_init(&l->made, NULL);
+  status = create_workers(l, err);
+  if (status == VGG_OK) status = allocate(l, err);
+  if (status == VGG_OK) status = start_workers(l, err);
+  if (status != VGG_OK) {
+    loader_close(l);
+    return status;
+  }
+  *out = l;
+  return VGG_OK;
+}
+
+void loader_close(loader *l) {
+  if (!l) return;
+  atomic_store(&l->dropped, true);
+  pthread_mutex_lock(&l->lock);
+  l->stop = true;
+  pthread_cond_broadcast(&l->work);
+  pthread_mutex_unlock(&l->lock);
+  for (int i = 0; i < l->num_running; i++) pthread_join(l->workers[i].thread, NULL);
+  for (int i = 0; l->workers && i < l->options.workers; i++)
+    preprocessor_close(l->workers[i].prepare);
+  pthread_cond_destroy(&l->made);
+  pthread_cond_destroy(&l->work);
+  pthread_mutex_destroy(&l->lock);
+  free(l->workers);
+  mem_free(l->arena);
+  free(l);
+}
+
+size_t loader_batches(const loader *l) { return l->batches; }
+
+vgg_status loader_start(loader *l, uint32_t epoch, size_t first, vgg_error *err) {
+  const uint32_t count = (uint32_t)vgg_dataset_count(l->options.data);
+  if (first > l->batches)
+    return err_set(err, VGG_BAD_VALUE, "loader: batch %zu, but an epoch has %zu", first,
+                   l->batches);
+  pthread_mutex_lock(&l->lock);
+  atomic_store(&l->dropped, true);
+  l->end = l->taken; /* nothing more is begun */
+  while (l->busy > 0) pthread_cond_wait(&l->made, &l->lock);
+  atomic_store(&l->dropped, false);
+  if (l->options.shuffle)
+    sampler_order(l->options.seed, epoch, l->order, count);
+  else
+    for (uint32_t i = 0; i < count; i++) l->order[i] = i;
+  for (int i = 0; i < SLOTS; i++) l->slots[i].ready = false;
+  l->held = l->taken = first;
+  l->end = l->batches;
+  l->lent = false;
+  l->started = true;
+  pthread_cond_broadcast(&l->work);
+  pthread_mutex_unlock(&l->lock);
+  return VGG_OK;
+}
+
+vgg_status loader_next(loader *l, const loader_batch **out, vgg_error *err) {
+  if (!l->started) return err_set(err, VGG_BUG, "loader: no epoch was begun");
+  *out = NULL;
+  pthread_mutex_lock(&l->lock);
+  if (l->lent) {
+    l->slots[l->held % SLOTS].ready = false;
+    l->held++;
+    l->lent = false;
+    pthread_cond_signal(&l->work);
+  }
+  if (l->held < l->end) {
+    slot *s = &l->slots[l->held % SLOTS];
+    while (!s->ready) pthread_cond_wait(&l->made, &l->lock);
+    l->lent = true;
+    *out = &s->batch;
+  }
+  pthread_mutex_unlock(&l->lock);
+  return VGG_OK;
+}
