@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "data/loader.h"
+#include "infer/predictor.h"
+
+/* A class that nobody has named is called by its number. */
+static bool is_number(const char *name, int label) {
+  char number[16];
+  snprintf(number, sizeof number, "%d", label);
+  return strcmp(name, number) == 0;
+}
+
+/* Labels are compared by their numbers, so these must mean the same on both sides: a data set may
+ * lack the last classes, but where both sides have a name, it is one name. */
+static vgg_status check_classes(const vgg_model *model, const vgg_dataset *data, vgg_error *err) {
+  const char *spec = vgg_dataset_spec(data);
+  const int have = vgg_dataset_classes(data), known = model->arch->options.classes;
+  if (have > known)
+    return err_set(err, VGG_BAD_VALUE, "%s: has %d classes, the model knows %d", spec, have, known);
+  for (int i = 0; i < have; i++) {
+    const char *theirs = vgg_dataset_class_name(data, i), *ours = model->classes[i];
+    if (strcmp(theirs, ours) != 0 && !is_number(theirs, i) && !is_number(ours, i))
+      return err_set(err, VGG_BAD_VALUE, "%s: class %d is '%.80s', in the model '%.80s'", spec, i,
+                     theirs, ours);
+  }
+  return VGG_OK;
+}
+
+static vgg_status check_data(const vgg_model *model, const vgg_dataset *data, vgg_error *err) {
+  const int have = vgg_dataset_shape(data).c, wanted = model->preprocess.input.c;
+  if (have < wanted)
+    return err_set(err, VGG_BAD_VALUE, "%s: its pictures have %d channel%s, the model takes %d",
+                   vgg_dataset_spec(data), have, have == 1 ? "" : "s", wanted);
+  return check_classes(model, data, err);
+}
+
+static vgg_status add_mistake(vgg_evaluation *e, size_t *room, vgg_mistake mistake,
+                              vgg_error *err) {
+  if (e->num_mistakes == *room) {
+    const size_t more = *room ? 2 * *room : 64;
+    vgg_mistake *p = realloc(e->mistakes, more * sizeof *p);
+    if (!p) return err_no_memory(err, "mistakes", more * sizeof *p);
+    e->mistakes = p;
+    *room = more;
+  }
+  e->mistakes[e->num_mistakes++] = mistake;
+  return VGG_OK;
+}
+
+/* One picture's logits: the loss is log(sum exp x) - x[label], the guess the first maximum. */
+static vgg_status add_row(vgg_evaluation *e, size_t *room, const float *x, size_t index, int label,
+                          vgg_error *err) {
+  int guess = 0;
+  for (int k = 1; k < e->classes; k++)
+    if (x[k] > x[guess]) guess = k;
+  double sum = 0;
+  for (int k = 0; k < e->classes; k++) sum += exp((double)x[k] - x[guess]);
+  e->loss += log(sum) - ((double)x[label] - x[guess]);
+  e->total++;
+  e->confusion[(size_t)label * (size_t)e->classes + (size_t)guess]++;
+  if (guess == label) {
+    e->correct++;
+    return VGG_OK;
+  }
+  const vgg_mistake mistake = {
+      .index = index, .label = label, .guess = guess, .probability = (float)(1 / sum)};
+  return add_mistake(e, room, mistake, err);
+}
+
+static vgg_status run_batches(vgg_predictor *p, loader *l, bool (*stop)(void *user), void *user,
+                              vgg_evaluation *e, vgg_error *err) {
+  size_t room = 0;
+  vgg_status status = loader_start(l, 0, 0, err);
+  while (status == VGG_OK) {
+    const loader_batch *batch;
+    const float *logits;
+    if (stop && stop(user)) return err_set(err, VGG_STOPPED, "the evaluation was stopped");
+    status = loader_next(l, &batch, err);
+    if (status != VGG_OK || !batch) break;
+    status = predictor_run(p, batch->n, batch->pixels, &logits, err);
+    for (int i = 0; i < batch->n && status == VGG_OK; i++)
+      status = add_row(e, &room, logits + (size_t)i * (size_t)e->classes, batch->ids[i],
+                       batch->labels[i], err);
+  }
+  return status;
+}
+
+static vgg_evaluation *evaluation_create(int classes) {
+  vgg_evaluation *e = calloc(1, sizeof *e);
+  if (!e) return NULL;
+  e->classes = classes;
+  e->confusion = calloc((size_t)classes * (size_t)classes, sizeof *e->confusion);
+  if (e->confusion) return e;
+  free(e);
+  return NULL;
+}
+
+vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool (*stop)(void *user),
+                        void *user, vgg_evaluation **out, vgg_error *err) {
+  const double begin = clock_seconds();
+  const vgg_model *model = predictor->model;
+  loader *l = NULL;
+  vgg_evaluation *e = NULL;
+  vgg_status status = check_data(model, data, err);
+  if (status != VGG_OK) return status;
+  const loader_options options = {.data = data,
+                                  .rule = model->preprocess,
+                                  .batch = predictor->batch,
+                                  .workers = 1 + predictor->threads / 4};
+  status = loader_create(&options, &l, err);
+  if (status != VGG_OK) goto done;
+  e = evaluation_create(model->arch->options.classes);
+  if (!e) {
+    status = err_no_memory(err, "evaluation", sizeof *e);
+    goto done;
+  }
+  status = run_batches(predictor, l, stop, user, e, err);
+  if (status != VGG_OK) goto done;
+  e->loss /= (double)e->total;
+  e->seconds = clock_seconds() - begin;
+  *out = e;
+  e = NULL;
+done:
+  vgg_evaluation_free(e);
+  loader_close(l);
+  return status;
+}
+
+void vgg_evaluation_free(vgg_evaluation *evaluation) {
+  if (!evaluation) return;
+  free(evaluation->confusion);
+  free(evaluation->mistakes);
+  free(evaluation);
+}
