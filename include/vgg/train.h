@@ -60,6 +60,10 @@ VGG_API vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train,
                                       vgg_trainer **out, vgg_error *err);
 VGG_API void vgg_trainer_close(vgg_trainer *trainer);
 
+/* After a resume: one line to show when kernels or threads differ from those the run had, so that
+ * it is no longer bit for bit the run that was never stopped. "" otherwise; lent. */
+VGG_API const char *vgg_trainer_note(const vgg_trainer *trainer);
+
 /* A moment of a run, lent to the callback. */
 typedef enum vgg_train_when { VGG_AFTER_STEP, VGG_AFTER_EPOCH, VGG_DURING_EVAL } vgg_train_when;
 

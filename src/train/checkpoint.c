@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * last.safetensors is a model file with two additions:
+ *
+ *   metadata "vgg.state"   run_state as one line of JSON; NaN is null
+ *   tensor "state.metrics" F64 [records][METRICS_COLUMNS], absent before the first record
+ *
+ * Both go into the file with the weights, so a run can never be resumed from a mixture.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "train/trainer.h"
+
+typedef struct state_field {
+  const char *key;
+  size_t offset;
+} state_field;
+
+#define FIELD(name) \
+  { #name, offsetof(run_state, name) }
+static const state_field counters[] = {FIELD(epoch),  FIELD(batch),   FIELD(step),
+                                       FIELD(images), FIELD(correct), FIELD(seen)};
+static const state_field reals[] = {
+    FIELD(loss_sum),        FIELD(test_acc),          FIELD(test_loss),    FIELD(best_acc),
+    FIELD(compute_seconds), FIELD(data_wait_seconds), FIELD(eval_seconds), FIELD(wall_seconds)};
+#undef FIELD
+enum {
+  NUM_COUNTERS = sizeof counters / sizeof *counters,
+  NUM_REALS = sizeof reals / sizeof *reals
+};
+
+static char *state_line(const run_state *s) {
+  json_t *json = json_object();
+  for (int i = 0; i < NUM_COUNTERS; i++) {
+    int64_t value;
+    memcpy(&value, (const char *)s + counters[i].offset, sizeof value);
+    json_object_set_new(json, counters[i].key, json_integer(value));
+  }
+  for (int i = 0; i < NUM_REALS; i++) {
+    double value;
+    memcpy(&value, (const char *)s + reals[i].offset, sizeof value);
+    json_object_set_new(json, reals[i].key, isfinite(value) ? json_real(value) : json_null());
+  }
+  char *line = json_dumps(json, JSON_REAL_PRECISION(17)); /* gives the same double back */
+  json_decref(json);
+  return line;
+}
+
+static bool state_parse(const char *line, run_state *s) {
+  json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+  bool ok = json_is_object(json);
+  for (int i = 0; i < NUM_COUNTERS; i++) {
+    const json_t *found = json_object_get(json, counters[i].key);
+    const int64_t value = json_integer_value(found);
+    ok = ok && json_is_integer(found) && value >= 0;
+    memcpy((char *)s + counters[i].offset, &value, sizeof value);
+  }
+  for (int i = 0; i < NUM_REALS; i++) {
+    const json_t *found = json_object_get(json, reals[i].key);
+    const double value = json_is_number(found) ? json_number_value(found) : NAN;
+    ok = ok && (json_is_number(found) || json_is_null(found));
+    memcpy((char *)s + reals[i].offset, &value, sizeof value);
+  }
+  json_decref(json);
+  return ok;
+}
+
+static vgg_status emit_records(const void *context, file_writer *w, vgg_error *err) {
+  const metrics *m = context;
+  return file_write(w, m->records, m->count * sizeof *m->records, err);
+}
+
+vgg_status checkpoint_save(vgg_trainer *t, vgg_error *err) {
+  const metrics *m = &t->metrics;
+  const st_output records = {.name = "state.metrics",
+                             .dtype = "F64",
+                             .rank = 2,
+                             .shape = {m->count, METRICS_COLUMNS},
+                             .bytes = m->count * sizeof *m->records,
+                             .emit = emit_records,
+                             .context = m};
+  char *path = path_join(t->dir, "last.safetensors");
+  char *line = state_line(&t->state);
+  vgg_status status;
+  if (!path || !line) {
+    status = err_no_memory(err, "checkpoint", sizeof t->state);
+  } else {
+    const st_pair state = {"vgg.state", line};
+    status = model_save_with(t->model, path, &records, m->count > 0, &state, 1, err);
+  }
+  free(path);
+  free(line);
+  return status;
+}
+
+vgg_status checkpoint_save_best(vgg_trainer *t, vgg_error *err) {
+  char *path = path_join(t->dir, "best.safetensors");
+  if (!path) return err_no_memory(err, "checkpoint", strlen(t->dir));
+  const vgg_status status = vgg_model_save(t->model, path, err);
+  free(path);
+  return status;
+}
+
+static vgg_status load_records(const st_file *file, const char *path, metrics_record **records,
+                               size_t *count, vgg_error *err) {
+  *records = NULL;
+  *count = 0;
+  const st_tensor *tensor = st_find(file, "state.metrics");
+  if (!tensor) return VGG_OK;
+  if (strcmp(tensor->dtype, "F64") != 0 || tensor->rank != 2 || tensor->shape[1] != METRICS_COLUMNS)
+    return err_set(err, VGG_BAD_CONTENT, "%s: state.metrics: wanted F64 [records][%d]", path,
+                   METRICS_COLUMNS);
+  *records = malloc(tensor->bytes ? tensor->bytes : 1);
+  if (!*records) return err_no_memory(err, path, tensor->bytes);
+  memcpy(*records, tensor->data, tensor->bytes);
+  *count = (size_t)tensor->shape[0];
+  return VGG_OK;
+}
+
+vgg_status checkpoint_load(vgg_trainer *t, const char *dir, metrics_record **records, size_t *count,
+                           vgg_error *err) {
+  char *path = path_join(dir, "last.safetensors");
+  if (!path) return err_no_memory(err, dir, strlen(dir));
+  st_file *file = NULL;
+  vgg_status status = model_load_with(path, &t->model, &file, err);
+  if (status == VGG_OK) {
+    const char *line = st_metadata(file, "vgg.state");
+    if (!line || !state_parse(line, &t->state))
+      status = err_set(err, VGG_BAD_CONTENT, "%s: holds no state to resume from (vgg.state)", path);
+  }
+  if (status == VGG_OK) status = load_records(file, path, records, count, err);
+  st_close(file);
+  free(path);
+  return status;
+}

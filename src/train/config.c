@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config.json:
+ *
+ *   {"format": 1, "vgg": version,
+ *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout"},
+ *    "recipe": {"name", "lr", "epochs", "batch", "seed", "max_steps", "eval", "save_seconds"},
+ *    "data":   {"spec", "train": {"count", "digest"}, "test": the same or null},
+ *    "run":    {"device" | "backend" | "precision" | "isa": {"asked", "used"},
+ *               "threads", "processor"},
+ *    "stages": [{"layers", "backend", "kernels"}, ...]}
+ */
+#include "train/config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "train/recipe.h"
+
+enum { FORMAT = 1, MAX_CONFIG_BYTES = 1 << 20 };
+
+/* ---- from options ---------------------------------------------------------------------------- */
+
+/* What config.json will say, so that a resumed run has the very same number. */
+static double fifteen_digits(double value) {
+  char s[40];
+  snprintf(s, sizeof s, "%.15g", value);
+  return strtod(s, NULL);
+}
+
+static vgg_status check_numbers(const run_config *c, vgg_error *err) {
+  if (!(c->lr > 0) || !isfinite((float)c->lr) || (float)c->lr == 0)
+    return err_set(err, VGG_BAD_VALUE, "lr %g: wanted a positive number", c->lr);
+  if (c->epochs < 1) return err_set(err, VGG_BAD_VALUE, "epochs %d: wanted 1 or more", c->epochs);
+  if (c->batch < 1) return err_set(err, VGG_BAD_VALUE, "batch %d: wanted 1 or more", c->batch);
+  if (c->seed > INT64_MAX)
+    return err_set(err, VGG_BAD_VALUE, "seed %" PRIu64 ": wanted at most %" PRId64, c->seed,
+                   INT64_MAX);
+  if (c->max_steps > INT64_MAX)
+    return err_set(err, VGG_BAD_VALUE, "max-steps %" PRIu64 ": wanted at most %" PRId64,
+                   c->max_steps, INT64_MAX);
+  if (!(c->save_seconds > 0) || !isfinite(c->save_seconds))
+    return err_set(err, VGG_BAD_VALUE, "save seconds %g: wanted a positive number",
+                   c->save_seconds);
+  return VGG_OK;
+}
+
+/* Words too long to be any choice are cut; the plan then refuses them by name. */
+static void ask(run_choice *choice, const char *word) {
+  snprintf(choice->asked, sizeof choice->asked, "%s", word ? word : "auto");
+}
+
+vgg_status config_from_options(const vgg_train_options *options, const vgg_arch *arch,
+                               run_config *out, vgg_error *err) {
+  static const vgg_train_options defaults;
+  const vgg_train_options *o = options ? options : &defaults;
+  const recipe *r;
+  const vgg_status status = recipe_find(o->recipe, &r, err);
+  if (status != VGG_OK) return status;
+  *out = (run_config){.lr = fifteen_digits(o->lr != 0 ? o->lr : recipe_lr(r, arch)),
+                      .epochs = o->epochs ? o->epochs : r->epochs,
+                      .batch = o->run.batch ? o->run.batch : r->batch,
+                      .seed = o->seed,
+                      .max_steps = o->max_steps,
+                      .no_eval = o->no_eval,
+                      .save_seconds = fifteen_digits(o->save_seconds != 0 ? o->save_seconds : 600),
+                      .threads = o->run.threads};
+  snprintf(out->recipe, sizeof out->recipe, "%s", r->name);
+  ask(&out->device, o->run.device);
+  ask(&out->backend, o->run.backend);
+  ask(&out->precision, o->run.precision);
+  ask(&out->isa, o->run.isa);
+  return check_numbers(out, err);
+}
+
+/* ---- resuming -------------------------------------------------------------------------------- */
+
+static vgg_status same_number(const char *name, double given, double own, vgg_error *err) {
+  if (given == 0 || fifteen_digits(given) == own) return VGG_OK;
+  return err_set(err, VGG_BAD_VALUE, "%s %.9g: the run has %.9g and cannot change it", name, given,
+                 own);
+}
+
+static vgg_status same_word(const char *name, const char *given, const char *asked,
+                            const char *used, vgg_error *err) {
+  if (!given || strcmp(given, asked) == 0 || strcmp(given, used) == 0) return VGG_OK;
+  return err_set(err, VGG_BAD_VALUE, "%s %s: the run has %s and cannot change it", name, given,
+                 used);
+}
+
+static vgg_status same_choice(const char *name, const char *given, const run_choice *own,
+                              vgg_error *err) {
+  return same_word(name, given, own->asked, own->used, err);
+}
+
+vgg_status config_resume(run_config *config, const vgg_train_options *options, vgg_error *err) {
+  if (!options) return VGG_OK;
+  const vgg_train_options *o = options;
+  vgg_status status = same_word("recipe", o->recipe, config->recipe, config->recipe, err);
+  if (status == VGG_OK) status = same_number("lr", o->lr, config->lr, err);
+  if (status == VGG_OK) status = same_number("batch", o->run.batch, config->batch, err);
+  if (status == VGG_OK && o->seed != 0 && o->seed != config->seed)
+    status = err_set(err, VGG_BAD_VALUE,
+                     "seed %" PRIu64 ": the run has %" PRIu64 " and cannot change it", o->seed,
+                     config->seed);
+  if (status == VGG_OK && o->no_eval && !config->no_eval)
+    status = err_set(err, VGG_BAD_VALUE, "no-eval: the run evaluates and cannot change it");
+  if (status == VGG_OK)
+    status = same_number("save seconds", o->save_seconds, config->save_seconds, err);
+  if (status == VGG_OK) status = same_choice("backend", o->run.backend, &config->backend, err);
+  if (status == VGG_OK)
+    status = same_choice("precision", o->run.precision, &config->precision, err);
+  if (status == VGG_OK) status = same_choice("isa", o->run.isa, &config->isa, err);
+  if (status != VGG_OK) return status;
+  if (o->epochs) config->epochs = o->epochs;
+  if (o->max_steps) config->max_steps = o->max_steps;
+  if (o->run.threads) config->threads = o->run.threads;
+  if (o->run.device) {
+    ask(&config->device, o->run.device);
+    *config->device.used = 0;
+  }
+  return check_numbers(config, err);
+}
+
+/* ---- what data and plan made of it ----------------------------------------------------------- */
+
+static run_data data_of(const vgg_dataset *data) {
+  return (run_data){vgg_dataset_count(data), vgg_dataset_digest(data)};
+}
+
+vgg_status config_note_data(run_config *config, const vgg_dataset *train, const vgg_dataset *test,
+                            vgg_error *err) {
+  const char *spec = vgg_dataset_spec(train);
+  if (strlen(spec) >= sizeof config->data)
+    return err_set(err, VGG_BAD_VALUE, "data: its name has %zu characters, wanted at most %zu",
+                   strlen(spec), sizeof config->data - 1);
+  strcpy(config->data, spec);
+  config->train = data_of(train);
+  if (test) config->test = data_of(test);
+  return VGG_OK;
+}
+
+void config_note_plan(run_config *config, const plan *p) {
+  const char *name = p->stages[0].impl->backend;
+  for (int i = 1; i < p->num_stages; i++)
+    if (strcmp(p->stages[i].impl->backend, name) != 0) name = "several";
+  snprintf(config->backend.used, sizeof config->backend.used, "%s", name);
+  snprintf(config->device.used, sizeof config->device.used, "%s", p->device);
+  snprintf(config->precision.used, sizeof config->precision.used, "%s",
+           p->env.bf16 ? "bf16" : "fp32");
+  snprintf(config->isa.used, sizeof config->isa.used, "%s", cpu_isa_name(p->env.isa));
+  config->threads = p->env.threads;
+}
+
+json_t *config_stages(const plan *p) {
+  json_t *stages = json_array();
+  for (int i = 0; i < p->num_stages; i++) {
+    const plan_stage *st = &p->stages[i];
+    const vgg_layer *first = &p->arch->layers[st->first_layer];
+    const vgg_layer *last = first + st->num_layers - 1;
+    char layers[2 * sizeof first->name + 4];
+    snprintf(layers, sizeof layers, "%s%s%s", first->name, first == last ? "" : " .. ",
+             first == last ? "" : last->name);
+    json_array_append_new(stages, json_pack("{s:s, s:s, s:s}", "layers", layers, "backend",
+                                            st->impl->backend, "kernels", st->impl->detail));
+  }
+  if (json_array_size(stages) == (size_t)p->num_stages) return stages;
+  json_decref(stages);
+  return NULL;
+}
+
+/* ---- to JSON --------------------------------------------------------------------------------- */
+
+static json_t *arch_json(const vgg_arch *arch) {
+  const vgg_arch_options *o = &arch->options;
+  return json_pack("{s:s, s:i, s:[iii], s:i, s:i, s:f}", "title", arch->title, "ratio", o->ratio,
+                   "input", o->input.c, o->input.h, o->input.w, "classes", o->classes, "hidden",
+                   o->hidden, "dropout", o->dropout);
+}
+
+static json_t *recipe_json(const run_config *c) {
+  return json_pack("{s:s, s:f, s:i, s:i, s:I, s:I, s:b, s:f}", "name", c->recipe, "lr", c->lr,
+                   "epochs", c->epochs, "batch", c->batch, "seed", (json_int_t)c->seed, "max_steps",
+                   (json_int_t)c->max_steps, "eval", !c->no_eval, "save_seconds", c->save_seconds);
+}
+
+static json_t *data_json(const run_data *d) {
+  if (d->count == 0) return json_null();
+  char digest[20];
+  snprintf(digest, sizeof digest, "%016" PRIx64, d->digest);
+  return json_pack("{s:I, s:s}", "count", (json_int_t)d->count, "digest", digest);
+}
+
+static json_t *choice_json(const run_choice *c) {
+  return json_pack("{s:s, s:s}", "asked", c->asked, "used", c->used);
+}
+
+static json_t *run_json(const run_config *c) {
+  char processor[96];
+  cpu_model_name(processor, sizeof processor);
+  return json_pack("{s:o, s:o, s:o, s:o, s:i, s:s}", "device", choice_json(&c->device), "backend",
+                   choice_json(&c->backend), "precision", choice_json(&c->precision), "isa",
+                   choice_json(&c->isa), "threads", c->threads, "processor", processor);
+}
+
+json_t *config_to_json(const run_config *c, const plan *p) {
+  json_t *data = json_pack("{s:s, s:o, s:o}", "spec", c->data, "train", data_json(&c->train),
+                           "test", data_json(&c->test));
+  return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "format", FORMAT, "vgg", vgg_version(),
+                   "arch", arch_json(p->arch), "recipe", recipe_json(c), "data", data, "run",
+                   run_json(c), "stages", config_stages(p));
+}
+
+char *config_recipe_line(const run_config *config) {
+  json_t *json = recipe_json(config);
+  if (json) json_object_set_new(json, "data", json_string(config->data));
+  char *line = json ? json_dumps(json, 0) : NULL;
+  json_decref(json);
+  return line;
+}
+
+/* ---- from JSON ------------------------------------------------------------------------------- */
+
+static bool take_word(char *out, size_t size, const char *word) {
+  return (size_t)snprintf(out, size, "%s", word) < size;
+}
+
+static bool take_choice(json_t *run, const char *key, run_choice *out) {
+  const char *asked, *used;
+  return json_unpack(json_object_get(run, key), "{s:s, s:s}", "asked", &asked, "used", &used) ==
+             0 &&
+         take_word(out->asked, sizeof out->asked, asked) &&
+         take_word(out->used, sizeof out->used, used);
+}
+
+static bool take_data(json_t *data, const char *key, run_data *out) {
+  json_t *json = json_object_get(data, key);
+  if (json_is_null(json)) return true;
+  const char *digest;
+  json_int_t count;
+  int end = 0;
+  if (json_unpack(json, "{s:I, s:s}", "count", &count, "digest", &digest) != 0) return false;
+  out->count = (size_t)count;
+  return count > 0 && sscanf(digest, "%16" SCNx64 "%n", &out->digest, &end) == 1 &&
+         digest[end] == 0;
+}
+
+static bool take_recipe(json_t *json, run_config *out) {
+  const char *name;
+  json_int_t seed, max_steps;
+  int eval;
+  if (json_unpack(json, "{s:s, s:F, s:i, s:i, s:I, s:I, s:b, s:F}", "name", &name, "lr", &out->lr,
+                  "epochs", &out->epochs, "batch", &out->batch, "seed", &seed, "max_steps",
+                  &max_steps, "eval", &eval, "save_seconds", &out->save_seconds) != 0)
+    return false;
+  out->seed = (uint64_t)seed;
+  out->max_steps = (uint64_t)max_steps;
+  out->no_eval = !eval;
+  return take_word(out->recipe, sizeof out->recipe, name);
+}
+
+static bool take_all(json_t *json, run_config *out) {
+  json_t *data = json_object_get(json, "data"), *run = json_object_get(json, "run");
+  const char *spec;
+  int format;
+  return json_unpack(json, "{s:i}", "format", &format) == 0 && format == FORMAT &&
+         take_recipe(json_object_get(json, "recipe"), out) &&
+         json_unpack(data, "{s:s}", "spec", &spec) == 0 &&
+         take_word(out->data, sizeof out->data, spec) && take_data(data, "train", &out->train) &&
+         take_data(data, "test", &out->test) && take_choice(run, "device", &out->device) &&
+         take_choice(run, "backend", &out->backend) &&
+         take_choice(run, "precision", &out->precision) && take_choice(run, "isa", &out->isa) &&
+         json_unpack(run, "{s:i}", "threads", &out->threads) == 0;
+}
+
+static vgg_status read_from(const char *path, run_config *out, json_t **stages, vgg_error *err) {
+  uint8_t *bytes = NULL;
+  size_t size;
+  vgg_status status = file_read(path, MAX_CONFIG_BYTES, &bytes, &size, err);
+  if (status != VGG_OK) return status;
+  json_error_t where;
+  json_t *json = json_loadb((const char *)bytes, size, JSON_REJECT_DUPLICATES, &where);
+  *out = (run_config){0};
+  if (!json)
+    status = err_set(err, VGG_BAD_CONTENT, "%s: line %d: %s", path, where.line, where.text);
+  else if (!take_all(json, out) || !json_is_array(json_object_get(json, "stages")))
+    status = err_set(err, VGG_BAD_CONTENT, "%s: is not a run's configuration in format %d", path,
+                     FORMAT);
+  else
+    status = check_numbers(out, err);
+  if (status == VGG_OK && stages) *stages = json_incref(json_object_get(json, "stages"));
+  json_decref(json);
+  free(bytes);
+  return status;
+}
+
+vgg_status config_read(const char *dir, run_config *out, json_t **stages, vgg_error *err) {
+  char *path = path_join(dir, "config.json");
+  if (!path) return err_no_memory(err, dir, strlen(dir));
+  const vgg_status status = read_from(path, out, stages, err);
+  free(path);
+  return status;
+}
+
+vgg_status vgg_run_config_read(const char *dir, vgg_run_config *out, vgg_error *err) {
+  run_config config;
+  const vgg_status status = config_read(dir, &config, NULL, err);
+  if (status != VGG_OK) return status;
+  *out = (vgg_run_config){.train_limit = config.train.count,
+                          .test_limit = config.test.count,
+                          .no_eval = config.no_eval};
+  memcpy(out->data, config.data, sizeof out->data);
+  return VGG_OK;
+}

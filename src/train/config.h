@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration of a run: what it was asked to be and what that came to on this machine.
+ */
+#ifndef TRAIN_CONFIG_H
+#define TRAIN_CONFIG_H
+
+#include <jansson.h>
+
+#include "net/plan.h"
+#include "vgg/train.h"
+
+/* A choice that may be left to `auto`. */
+typedef struct run_choice {
+  char asked[16], used[16];
+} run_choice;
+
+typedef struct run_data {
+  size_t count; /* 0: none */
+  uint64_t digest;
+} run_data;
+
+typedef struct run_config {
+  char recipe[16];
+  double lr;
+  int epochs, batch;
+  uint64_t seed, max_steps; /* max_steps 0: no limit */
+  bool no_eval;
+  double save_seconds;
+  run_choice device, backend, precision, isa;
+  int threads;
+  char data[512]; /* the training set's spec */
+  run_data train, test;
+} run_config;
+
+/* A new run's configuration: `options` (may be NULL) with the recipe's numbers filled in.
+ * Fails with VGG_BAD_VALUE when a number is out of range. */
+vgg_status config_from_options(const vgg_train_options *options, const vgg_arch *arch,
+                               run_config *out, vgg_error *err);
+
+/* Changes a recorded configuration by the options of a resume: epochs, max_steps, threads and
+ * device are taken over; VGG_BAD_VALUE if anything else is set and differs, with both values. */
+vgg_status config_resume(run_config *config, const vgg_train_options *options, vgg_error *err);
+
+/* Records which data the run learns from; test NULL: no evaluation. Fails with VGG_BAD_VALUE if the
+ * data's spec is too long. */
+vgg_status config_note_data(run_config *config, const vgg_dataset *train, const vgg_dataset *test,
+                            vgg_error *err);
+
+/* What the plan chose for device, precision, instruction set and threads becomes `used`. */
+void config_note_plan(run_config *config, const plan *p);
+
+/* The plan's stages with the backend and the kernels of each; NULL without memory. */
+json_t *config_stages(const plan *p);
+
+/* The whole of config.json; NULL without memory. */
+json_t *config_to_json(const run_config *config, const plan *p);
+
+/* Reads `dir`/config.json. *stages (may be NULL) gets the recorded stages: json_decref.
+ * Fails with VGG_NO_INPUT, VGG_BAD_CONTENT, VGG_NO_MEMORY. */
+vgg_status config_read(const char *dir, run_config *out, json_t **stages, vgg_error *err);
+
+/* The recipe as one line of JSON for the model file (free with free()); NULL without memory. */
+char *config_recipe_line(const run_config *config);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tutorial's train_ch6:
+ *
+ *   for every epoch
+ *     for every batch
+ *       fetch it                                   data_wait_seconds
+ *       forward, loss, backward, update            compute_seconds, the tutorial's timer
+ *       metric += (loss * n, right answers, n)     weights before the update, dropout on
+ *       train point when (i + 1) % (batches / 5) == 0 or at the last batch
+ *     test accuracy, test point                    eval_seconds
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "train/trainer.h"
+
+/* What a run's functions share beside the trainer. */
+typedef struct loop {
+  vgg_trainer *t;
+  vgg_train_callback callback;
+  void *user;
+  bool stop; /* the callback asked for it */
+  double step_loss;
+} loop;
+
+/* ---- what the caller sees -------------------------------------------------------------------- */
+
+static uint64_t planned_steps(const vgg_trainer *t) {
+  const uint64_t all = (uint64_t)t->config.epochs * (uint64_t)t->batches;
+  return t->config.max_steps && t->config.max_steps < all ? t->config.max_steps : all;
+}
+
+static double wall_seconds(const vgg_trainer *t) {
+  return t->wall_before + clock_seconds() - t->part_start;
+}
+
+/* From what steps and evaluations took so far; before the first evaluation a picture's forward is
+ * taken for a third of its training. */
+static double seconds_left(const vgg_trainer *t, uint64_t steps) {
+  const run_state *s = &t->state;
+  if (s->step == 0) return NAN;
+  const double left = steps > (uint64_t)s->step ? (double)(steps - (uint64_t)s->step) : 0;
+  const double step = (s->wall_seconds - s->eval_seconds) / (double)s->step;
+  if (!t->test) return left * step;
+  const double ends = (double)(steps / (uint64_t)t->batches) - (double)s->epoch;
+  const double eval =
+      s->epoch > 0 ? s->eval_seconds / (double)s->epoch
+                   : s->compute_seconds / (double)s->images / 3 * (double)t->config.test.count;
+  return left * step + (ends > 0 ? ends * eval : 0);
+}
+
+static vgg_train_state view(const loop *l, vgg_train_when when) {
+  vgg_trainer *t = l->t;
+  run_state *s = &t->state;
+  s->wall_seconds = wall_seconds(t);
+  const bool between = s->batch == 0 && s->epoch > 0; /* an epoch ended, the next has not begun */
+  const uint64_t steps = planned_steps(t);
+  return (vgg_train_state){.when = when,
+                           .epoch = (int)s->epoch - between,
+                           .epochs = t->config.epochs,
+                           .step = (uint64_t)s->step,
+                           .steps = steps,
+                           .batch = between ? t->batches : (int)s->batch,
+                           .batches = t->batches,
+                           .lr = t->config.lr,
+                           .train_loss = s->loss_sum / (double)s->seen,
+                           .train_acc = (double)s->correct / (double)s->seen,
+                           .test_acc = s->test_acc,
+                           .test_loss = s->test_loss,
+                           .step_loss = l->step_loss,
+                           .compute_seconds = s->compute_seconds,
+                           .data_wait_seconds = s->data_wait_seconds,
+                           .eval_seconds = s->eval_seconds,
+                           .wall_seconds = s->wall_seconds,
+                           .images = (uint64_t)s->images,
+                           .examples_per_sec = (double)s->images / s->compute_seconds,
+                           .images_per_sec = (double)s->images / s->wall_seconds,
+                           .seconds_left = seconds_left(t, steps)};
+}
+
+static void tell(loop *l, const vgg_train_state *state) {
+  if (l->callback && l->callback(state, l->user)) l->stop = true;
+}
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+static metrics_record record_at(const loop *l, double x) {
+  const vgg_train_state state = view(l, VGG_AFTER_STEP);
+  return (metrics_record){.step = (double)state.step,
+                          .epoch = (double)state.epoch + 1,
+                          .x = x,
+                          .train_loss = NAN,
+                          .train_acc = NAN,
+                          .test_acc = NAN,
+                          .test_loss = NAN,
+                          .lr = state.lr,
+                          .images_per_sec = state.examples_per_sec,
+                          .wall = state.wall_seconds};
+}
+
+static vgg_status train_point(loop *l, vgg_error *err) {
+  vgg_trainer *t = l->t;
+  const run_state *s = &t->state;
+  const int64_t every = t->batches / 5 > 0 ? t->batches / 5 : 1;
+  if (s->batch % every != 0 && s->batch != t->batches) return VGG_OK;
+  metrics_record r = record_at(l, (double)s->epoch + (double)s->batch / t->batches);
+  r.train_loss = s->loss_sum / (double)s->seen;
+  r.train_acc = (double)s->correct / (double)s->seen;
+  return metrics_add(&t->metrics, &r, err);
+}
+
+static vgg_status test_point(loop *l, vgg_error *err) {
+  metrics_record r = record_at(l, (double)l->t->state.epoch + 1);
+  r.test_acc = l->t->state.test_acc;
+  r.test_loss = l->t->state.test_loss;
+  return metrics_add(&l->t->metrics, &r, err);
+}
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+static vgg_status save(vgg_trainer *t, vgg_error *err) {
+  t->state.wall_seconds = wall_seconds(t);
+  const vgg_status status = checkpoint_save(t, err);
+  t->unsaved = status != VGG_OK;
+  t->last_save = clock_seconds();
+  return status;
+}
+
+/* ---- a step ---------------------------------------------------------------------------------- */
+
+static vgg_status diverged(const vgg_trainer *t, const char *what, vgg_error *err) {
+  return err_set(err, VGG_BAD_CONTENT,
+                 "step %" PRId64
+                 ", lr %g: %s is not finite; try a lower --lr (%s keeps its last "
+                 "good files)",
+                 t->state.step + 1, t->config.lr, what, t->dir);
+}
+
+/* Nothing of the weights changes unless loss and all gradients are finite. */
+static vgg_status train_on(vgg_trainer *t, const loader_batch *b, double *loss, int *correct,
+                           vgg_error *err) {
+  engine *e = t->engine;
+  const net_params *params = &t->model->params;
+  engine_set_pixels(e, b->n, b->pixels);
+  engine_draw_dropout(e, b->n, t->config.seed, (uint32_t)t->state.epoch, b->ids);
+  vgg_status status = engine_forward(e, b->n, true, err);
+  if (status != VGG_OK) return status;
+  engine_loss(e, b->n, b->labels, true, loss, correct);
+  if (!isfinite(*loss)) return diverged(t, "the loss", err);
+  status = engine_backward(e, b->n, err);
+  if (status != VGG_OK) return status;
+  const float *gradients = engine_gradients(e);
+  const int bad = rule_first_not_finite(params, gradients, t->config.threads);
+  if (bad >= 0) {
+    char what[64];
+    snprintf(what, sizeof what, "a gradient of %s",
+             t->model->arch->layers[params->at[bad].layer].name);
+    return diverged(t, what, err);
+  }
+  rule_step(t->rule, params, t->model->values, gradients, (float)t->config.lr, t->config.threads);
+  return engine_repack(e, err);
+}
+
+static vgg_status step(loop *l, vgg_error *err) {
+  vgg_trainer *t = l->t;
+  run_state *s = &t->state;
+  const double asked = clock_seconds();
+  const loader_batch *b;
+  vgg_status status = loader_next(t->train, &b, err);
+  if (status != VGG_OK) return status;
+  if (!b) return err_set(err, VGG_BUG, "loader: ended before batch %" PRId64, s->batch);
+  const double start = clock_seconds();
+  double loss;
+  int correct;
+  status = train_on(t, b, &loss, &correct, err);
+  if (status != VGG_OK) return status;
+  s->compute_seconds += clock_seconds() - start;
+  s->data_wait_seconds += start - asked;
+  s->loss_sum += loss;
+  s->correct += correct;
+  s->seen += b->n;
+  s->images += b->n;
+  s->step++;
+  s->batch++;
+  t->unsaved = true;
+  l->step_loss = loss / b->n;
+  status = train_point(l, err);
+  if (status != VGG_OK) return status;
+  const vgg_train_state state = view(l, VGG_AFTER_STEP);
+  tell(l, &state);
+  const bool due = clock_seconds() - t->last_save >= t->config.save_seconds;
+  return due && s->batch < t->batches ? save(t, err) : VGG_OK; /* an epoch's end saves anyway */
+}
+
+/* ---- an epoch -------------------------------------------------------------------------------- */
+
+/* Test accuracy of the weights as they stand, dropout off. A stop in between leaves the state
+ * before the evaluation: a resume does the whole of it. */
+static vgg_status evaluate(loop *l, vgg_error *err) {
+  vgg_trainer *t = l->t;
+  const double start = clock_seconds();
+  double loss_sum = 0;
+  size_t correct = 0, seen = 0;
+  vgg_train_state state = view(l, VGG_DURING_EVAL);
+  state.eval_total = t->config.test.count;
+  vgg_status status = loader_start(t->test, 0, 0, err);
+  while (status == VGG_OK && seen < t->config.test.count && !l->stop) {
+    const loader_batch *b;
+    status = loader_next(t->test, &b, err);
+    if (status != VGG_OK) break;
+    if (!b) return err_set(err, VGG_BUG, "loader: ended after %zu test pictures", seen);
+    engine_set_pixels(t->engine, b->n, b->pixels);
+    status = engine_forward(t->engine, b->n, false, err);
+    if (status != VGG_OK) break;
+    double loss;
+    int right;
+    engine_loss(t->engine, b->n, b->labels, false, &loss, &right);
+    loss_sum += loss;
+    correct += (size_t)right;
+    seen += (size_t)b->n;
+    state.eval_done = seen;
+    tell(l, &state);
+  }
+  if (status != VGG_OK || seen < t->config.test.count) return status;
+  t->state.eval_seconds += clock_seconds() - start;
+  t->state.test_acc = (double)correct / (double)seen;
+  t->state.test_loss = loss_sum / (double)seen;
+  return VGG_OK;
+}
+
+/* best.safetensors follows the test accuracy, the first on ties; without evaluation the newest. */
+static vgg_status end_epoch(loop *l, vgg_error *err) {
+  vgg_trainer *t = l->t;
+  run_state *s = &t->state;
+  vgg_status status = VGG_OK;
+  if (t->test) {
+    status = evaluate(l, err);
+    if (status != VGG_OK || l->stop) return status;
+    status = test_point(l, err);
+    if (status != VGG_OK) return status;
+  }
+  if (!t->test || !(s->test_acc <= s->best_acc)) {
+    s->best_acc = s->test_acc;
+    status = checkpoint_save_best(t, err);
+    if (status != VGG_OK) return status;
+  }
+  s->epoch++;
+  s->batch = 0;
+  status = save(t, err);
+  if (status != VGG_OK) return status;
+  const vgg_train_state state = view(l, VGG_AFTER_EPOCH);
+  tell(l, &state);
+  return VGG_OK;
+}
+
+static bool steps_left(const vgg_trainer *t) {
+  return (uint64_t)t->state.step < planned_steps(t) && t->state.batch < t->batches;
+}
+
+static vgg_status run_epoch(loop *l, vgg_error *err) {
+  vgg_trainer *t = l->t;
+  run_state *s = &t->state;
+  if (s->batch == 0) {
+    s->loss_sum = 0;
+    s->correct = s->seen = 0;
+  }
+  vgg_status status = VGG_OK;
+  if (steps_left(t)) status = loader_start(t->train, (uint32_t)s->epoch, (size_t)s->batch, err);
+  while (status == VGG_OK && steps_left(t) && !l->stop) status = step(l, err);
+  if (status != VGG_OK || l->stop || s->batch < t->batches) return status;
+  return end_epoch(l, err);
+}
+
+/* ---- the run --------------------------------------------------------------------------------- */
+
+static bool at_end(const vgg_trainer *t) {
+  const run_state *s = &t->state;
+  if (s->batch == t->batches) return false; /* the epoch's evaluation is still to be done */
+  return s->epoch >= t->config.epochs || (uint64_t)s->step >= planned_steps(t);
+}
+
+/* A run that ends before its first epoch does leaves a model to use nevertheless. */
+static vgg_status settle(vgg_trainer *t, vgg_error *err) {
+  vgg_status status = t->unsaved ? save(t, err) : VGG_OK;
+  if (status == VGG_OK && t->state.epoch == 0) status = checkpoint_save_best(t, err);
+  return status;
+}
+
+vgg_status vgg_trainer_run(vgg_trainer *t, vgg_train_callback callback, void *user,
+                           vgg_train_state *final, vgg_error *err) {
+  loop l = {.t = t, .callback = callback, .user = user, .step_loss = NAN};
+  t->wall_before = t->state.wall_seconds;
+  t->part_start = clock_seconds();
+  /* Saved before the first step, so that a run can be resumed from its first second on and a full
+   * disk shows now. */
+  vgg_status status = t->unsaved ? save(t, err) : VGG_OK;
+  t->last_save = clock_seconds();
+  while (status == VGG_OK && !l.stop && !at_end(t)) status = run_epoch(&l, err);
+  if (status == VGG_OK) status = settle(t, err);
+  if (status != VGG_OK) return status;
+  if (final) *final = view(&l, VGG_AFTER_EPOCH);
+  return at_end(t) ? VGG_OK : VGG_STOPPED;
+}

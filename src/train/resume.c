@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "train/trainer.h"
+
+static vgg_status same_data(const char *name, const vgg_dataset *data, const run_data *own,
+                            vgg_error *err) {
+  if (!data)
+    return err_set(err, VGG_BAD_VALUE, "%s set: missing, the run has %zu pictures", name,
+                   own->count);
+  if (vgg_dataset_count(data) != own->count)
+    return err_set(err, VGG_BAD_VALUE, "%s: %zu pictures, the run's %s set has %zu",
+                   vgg_dataset_spec(data), vgg_dataset_count(data), name, own->count);
+  if (vgg_dataset_digest(data) != own->digest)
+    return err_set(err, VGG_BAD_VALUE,
+                   "%s: the %s set has digest %016" PRIx64 ", the run's has %016" PRIx64,
+                   vgg_dataset_spec(data), name, vgg_dataset_digest(data), own->digest);
+  return VGG_OK;
+}
+
+/* The state must fit the data: a loader starts at its batch. */
+static vgg_status check_state(const vgg_trainer *t, vgg_error *err) {
+  const run_state *s = &t->state;
+  const bool placed = s->epoch <= INT32_MAX && s->batch <= t->batches;
+  if (placed && s->step == s->epoch * t->batches + s->batch) return VGG_OK;
+  return err_set(err, VGG_BAD_CONTENT,
+                 "%s/last.safetensors: epoch %" PRId64 ", batch %" PRId64 " of %d, step %" PRId64
+                 " do not fit together",
+                 t->dir, s->epoch, s->batch, t->batches, s->step);
+}
+
+/* Other kernels or another number of threads add in another order: the run goes on, with a line
+ * about it. */
+static void compare_kernels(vgg_trainer *t, json_t *recorded, int recorded_threads,
+                            const char *recorded_isa) {
+  json_t *now = config_stages(engine_plan(t->engine));
+  const bool same_kernels = now && json_equal(now, recorded);
+  json_decref(now);
+  if (!same_kernels)
+    snprintf(t->note, sizeof t->note,
+             "other kernels than before (isa %s, was %s): no longer bit for bit the run that "
+             "was never stopped",
+             t->config.isa.used, recorded_isa);
+  else if (t->config.threads != recorded_threads)
+    snprintf(t->note, sizeof t->note,
+             "%d threads, had %d: may no longer be bit for bit the run that was never stopped",
+             t->config.threads, recorded_threads);
+}
+
+static vgg_status go_on(vgg_trainer *t, const char *dir, const vgg_train_options *options,
+                        vgg_error *err) {
+  json_t *stages = NULL;
+  metrics_record *records = NULL;
+  size_t count = 0;
+  vgg_status status = rundir_lock(t, dir, err);
+  if (status == VGG_OK) status = config_read(dir, &t->config, &stages, err);
+  const int threads = t->config.threads;
+  const run_choice isa = t->config.isa;
+  if (status == VGG_OK && options && options->out && strcmp(options->out, dir) != 0)
+    status =
+        err_set(err, VGG_BAD_VALUE, "out %s: the run is in %s and stays there", options->out, dir);
+  if (status == VGG_OK) status = config_resume(&t->config, options, err);
+  if (status == VGG_OK) status = same_data("training", t->train_data, &t->config.train, err);
+  if (status == VGG_OK && !t->config.no_eval)
+    status = same_data("test", t->test_data, &t->config.test, err);
+  if (status == VGG_OK) status = checkpoint_load(t, dir, &records, &count, err);
+  if (status == VGG_OK) status = trainer_prepare(t, err);
+  if (status == VGG_OK) status = check_state(t, err);
+  if (status == VGG_OK) {
+    compare_kernels(t, stages, threads, isa.used);
+    trainer_fill_options(t);
+    status = trainer_save_config(t, err);
+  }
+  if (status == VGG_OK)
+    status = metrics_open(&t->metrics, t->dir, t->config.epochs, records, count, err);
+  json_decref(stages);
+  free(records);
+  return status;
+}
+
+vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train, const vgg_dataset *test,
+                              const vgg_train_options *options, vgg_trainer **out, vgg_error *err) {
+  vgg_trainer *t = trainer_new(train, test);
+  if (!t) return err_no_memory(err, "trainer", sizeof *t);
+  const vgg_status status = go_on(t, dir, options, err);
+  if (status != VGG_OK) {
+    vgg_trainer_close(t);
+    return status;
+  }
+  *out = t;
+  return VGG_OK;
+}
