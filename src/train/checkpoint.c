@@ -112,7 +112,8 @@ static vgg_status load_records(const st_file *file, const char *path, metrics_re
   *count = 0;
   const st_tensor *tensor = st_find(file, "state.metrics");
   if (!tensor) return VGG_OK;
-  if (strcmp(tensor->dtype, "F64") != 0 || tensor->rank != 2 || tensor->shape[1] != METRICS_COLUMNS)
+  if (strcmp(tensor->dtype, "F64") != 0 || tensor->rank != 2 ||
+      tensor->shape[1] != METRICS_COLUMNS || tensor->shape[0] != tensor->bytes / sizeof **records)
     return err_set(err, VGG_BAD_CONTENT, "%s: state.metrics: wanted F64 [records][%d]", path,
                    METRICS_COLUMNS);
   *records = malloc(tensor->bytes ? tensor->bytes : 1);
