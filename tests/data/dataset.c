@@ -180,7 +180,9 @@ static void broken_files(void **state) {
   assert_refused("idx", dir, 0, VGG_BAD_CONTENT, "train-labels-idx1-ubyte", "ends after 0 bytes");
   folder_remove(dir);
   folder_fill(dir, 9, 12, 5, 7, true);
-  bytes packed = gzipped(idx_pictures(9, 5, 7));
+  const bytes pictures = idx_pictures(9, 5, 7);
+  bytes packed = gzipped(pictures);
+  free(pictures.at);
   packed.size /= 2;
   remove_file(dir, "train-images-idx3-ubyte.gz");
   file_put(dir, "train-images-idx3-ubyte", packed); /* the content tells, not the name */
