@@ -24,11 +24,12 @@ typedef struct vgg_image {
 } vgg_image;
 
 /* Decodes a PNG or JPEG file, found by its content and not by its suffix. The EXIF orientation is
- * applied, alpha is composited over black, palettes are expanded, 16-bit samples keep their high
- * byte, CMYK and YCCK become RGB. Grey files give 1 channel, others 3.
- *   out  on success owns its pixels: free with vgg_image_free
- * Fails with VGG_NO_INPUT (missing, unreadable, a directory), VGG_BAD_CONTENT (not a picture,
- * broken, over 100 million pixels). */
+ * applied (a broken EXIF block counts as none), alpha is composited over black, palettes are
+ * expanded, 16-bit samples keep their high byte, CMYK and YCCK become RGB as Pillow does it. Grey
+ * files give 1 channel, others 3. No pixel is made up: a truncated or damaged file is an error.
+ *   out  on success owns its pixels: free with vgg_image_free; else untouched
+ * Fails with VGG_NO_INPUT (missing, unreadable, not a regular file), VGG_BAD_CONTENT (not a
+ * picture, broken, over 100 million pixels or 65500 a side, over 100 scans), VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_image_read(const char *path, vgg_image *out, vgg_error *err);
 VGG_API void vgg_image_free(vgg_image *image);
 

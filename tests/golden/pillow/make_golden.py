@@ -6,9 +6,16 @@
   preprocess.pnm  pairs: before, after convert('L'), invert, Resize, CenterCrop as torchvision has
                   them; the comment of the second picture says "invert" or "plain"
 
+  decode/         pictures of every kind, and for each FILE what it must become: FILE.pnm
+
 A .pnm holds binary PGM (grey) and PPM (RGB) pictures one after the other, as the format allows.
 Run it in this folder: python3 make_golden.py
 """
+import io
+import os
+import struct
+import zlib
+
 import numpy
 import PIL
 from PIL import Image, ImageOps
@@ -112,6 +119,160 @@ def make_preprocess():
             out.write(pnm(image) + pnm(result, "invert" if invert else "plain"))
 
 
+def scene(mode, height=13, width=17):
+    """A smooth picture, which a JPEG keeps, with all corners different."""
+    y, x = numpy.mgrid[0:height, 0:width]
+    red, green = 255 * x / (width - 1), 255 * y / (height - 1)
+    blue, alpha = (255 - red) * green / 255, 255 - (red + green) / 4
+    planes = {"L": [red * 0.6 + green * 0.4], "LA": [green, alpha], "RGB": [red, green, blue],
+              "RGBA": [red, green, blue, alpha], "CMYK": [red, green, blue, alpha / 2]}[mode]
+    pixels = numpy.stack(planes, -1).round().astype(numpy.uint8)
+    return Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
+
+
+def over_black(image):
+    """alpha * colour / 255 as Pillow pastes it."""
+    base = image.convert("L" if image.mode == "LA" else "RGB")
+    black = Image.new(base.mode, image.size)
+    black.paste(base, mask=image.getchannel("A"))
+    return black
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png_around(width, height, depth, kind, interlace, before, data):
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, interlace)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before
+            + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b""))
+
+
+def png(height, width, depth, kind, rows, *before):
+    """A PNG of chunks laid by hand, for kinds that Pillow does not write."""
+    data = b"".join(b"\0" + row for row in rows)
+    return png_around(width, height, depth, kind, 0, b"".join(before), data)
+
+
+def interlaced(image):
+    """Adam7, seven passes, no filter."""
+    pixels = numpy.asarray(image)
+    height, width, channels = pixels.shape
+    data = b""
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+              (1, 0, 2, 1)]
+    for y0, x0, dy, dx in passes:
+        part = pixels[y0::dy, x0::dx]
+        if part.size:
+            data += b"".join(b"\0" + row.tobytes() for row in part)
+    kind = {3: 2, 4: 6}[channels]
+    return png_around(width, height, 8, kind, 1, b"", data)
+
+
+def exif(orientation, order="<"):
+    mark = {"<": b"II", ">": b"MM"}[order]
+    return mark + struct.pack(order + "HIHHHIHHI", 42, 8, 1, 0x112, 3, 1, orientation, 0, 0)
+
+
+def saved(image, kind, **options):
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def put(name, data, want=None):
+    """Writes a picture and what it must become: `want`, or what Pillow makes of the file."""
+    with open(f"decode/{name}", "wb") as out:
+        out.write(data)
+    if want is None:
+        want = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        want = want if want.mode == "L" else want.convert("RGB")
+    with open(f"decode/{name}.pnm", "wb") as out:
+        out.write(pnm(want))
+
+
+def make_png():
+    rgb, rgba, la = scene("RGB"), scene("RGBA"), scene("LA")
+    put("grey.png", saved(scene("L"), "PNG"))
+    put("rgb.png", saved(rgb, "PNG"))
+    put("grey-alpha.png", saved(la, "PNG"), over_black(la))
+    put("rgba.png", saved(rgba, "PNG"), over_black(rgba))
+    put("interlaced.png", interlaced(rgb))
+    put("interlaced-rgba.png", interlaced(rgba), over_black(rgba))
+    put("palette.png", saved(rgb.quantize(7), "PNG"))
+    put("bits1.png", saved(scene("L").convert("1"), "PNG"), scene("L").convert("1").convert("L"))
+
+    trns = rgb.quantize(5)
+    alphas = bytes([0, 60, 128, 254, 255])
+    put("palette-trns.png", saved(trns, "PNG", transparency=alphas),
+        over_black(trns_rgba(trns, alphas)))
+
+    grey2 = [bytes([0b00011011]), bytes([0b11100100])]
+    levels = numpy.array([[0, 85, 170, 255], [255, 170, 85, 0]], numpy.uint8)
+    put("bits2.png", png(2, 4, 2, 0, grey2), Image.fromarray(levels))
+    hidden = numpy.where(levels == 170, 0, levels).astype(numpy.uint8)
+    put("bits2-trns.png", png(2, 4, 2, 0, grey2, chunk(b"tRNS", struct.pack(">H", 2))),
+        Image.fromarray(hidden))
+
+    wide = (numpy.arange(15 * 3, dtype=">u2").reshape(3, 5, 3) * 1456 + 200).astype(">u2")
+    high = (wide >> 8).astype(numpy.uint8)
+    put("grey16.png", png(3, 5, 16, 0, [row.tobytes() for row in wide[..., 0]]),
+        Image.fromarray(high[..., 0]))
+    rows = [row.tobytes() for row in wide]
+    put("rgb16.png", png(3, 5, 16, 2, rows), Image.fromarray(high))
+    clear = high.copy()
+    clear[1, 2] = 0
+    put("rgb16-trns.png", png(3, 5, 16, 2, rows, chunk(b"tRNS", wide[1, 2].tobytes())),
+        Image.fromarray(clear))
+
+    put("exif6.png", saved(rgb, "PNG", exif=exif(6)))
+    plain = saved(rgb, "PNG")
+    put("exif5-late.png", plain[:-12] + chunk(b"eXIf", exif(5, ">")) + plain[-12:])
+
+
+def trns_rgba(image, alphas):
+    rgba = numpy.asarray(image.convert("RGBA")).copy()
+    rgba[..., 3] = numpy.frombuffer(alphas, numpy.uint8)[numpy.asarray(image)]
+    return Image.fromarray(rgba)
+
+
+def segment(jpeg, marker):
+    """Offset and length of the first marker segment of that kind."""
+    at = 2
+    while jpeg[at + 1] != marker:
+        at += 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]
+    return at, 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]
+
+
+def as_ycck(jpeg):
+    """Tells an Adobe CMYK JPEG's reader that its channels are YCCK."""
+    at, length = segment(jpeg, 0xEE)
+    return jpeg[: at + length - 1] + b"\2" + jpeg[at + length :]
+
+
+def make_jpeg():
+    rgb = scene("RGB", 21, 29)
+    put("grey.jpg", saved(scene("L", 21, 29), "JPEG", quality=90))
+    put("420.jpg", saved(rgb, "JPEG", quality=90, subsampling="4:2:0"))
+    put("444.jpg", saved(rgb, "JPEG", quality=90, subsampling="4:4:4"))
+    put("progressive.jpg", saved(rgb, "JPEG", quality=90, progressive=True))
+    cmyk = saved(scene("CMYK", 21, 29), "JPEG", quality=90)
+    put("cmyk.jpg", cmyk)
+    put("ycck.jpg", as_ycck(cmyk))
+    at, length = segment(cmyk, 0xEE)
+    put("cmyk-plain.jpg", cmyk[:at] + cmyk[at + length :])
+    small = scene("RGB", 9, 12)
+    for orientation in range(1, 9):
+        block = b"Exif\0\0" + exif(orientation, "<>"[orientation % 2])
+        put(f"exif{orientation}.jpg", saved(small, "JPEG", quality=90, exif=block))
+    for name, block in [("exif9", exif(9)), ("exif-broken", exif(6)[:15])]:
+        put(f"{name}.jpg", saved(scene("L", 9, 12), "JPEG", quality=90, exif=b"Exif\0\0" + block))
+    put("a-jpeg.png", saved(rgb, "JPEG", quality=90))
+
+
 if __name__ == "__main__":
     make_resize()
     make_preprocess()
+    os.makedirs("decode", exist_ok=True)
+    make_png()
+    make_jpeg()
