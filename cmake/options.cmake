@@ -30,6 +30,7 @@ function(vgg_isa_flags)
     elseif(file MATCHES "_avx512bf16\\.c$")
       set(flags "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;-mavx512bf16")
     endif()
-    set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags}")
+    set_source_files_properties(${file} TARGET_DIRECTORY vgg_objects
+                                PROPERTIES COMPILE_OPTIONS "${flags}")
   endforeach()
 endfunction()
