@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "progress.h"
+
+static const char help[] =
+    "vgg train: trains a net; alone it is the tutorial's run (vgg11 at ratio 4)\n"
+    "\n"
+    "  vgg train --epochs 3\n"
+    "  vgg train --arch alexnet --out runs/alex\n"
+    "  vgg train --resume runs/vgg11-1\n"
+    "\n"
+    "  --arch NET --ratio N --input CxHxW --classes N --hidden N --dropout P\n"
+    "                    as describe has them; naming --arch makes the ratio 1\n"
+    "  --data SET        fashion-mnist[:DIR] or idx:DIR [fashion-mnist]\n"
+    "  --limit N         take the first N training pictures; --test-limit N likewise\n"
+    "  --recipe d2l      SGD, cross-entropy, Xavier weights, shuffled\n"
+    "  --lr X            learning rate [0.05; alexnet 0.01]\n"
+    "  --epochs N  --batch N  --seed N       [10, 128, 0]\n"
+    "  --max-steps N     end after N steps, counted from the start of the run\n"
+    "  --no-eval         no test accuracy after each epoch\n"
+    "  --out DIR         a new run directory [runs/ARCH-N, the first free N]\n"
+    "  --resume RUN      go on where RUN stopped\n"
+    "  --save-every S    save at least every S seconds, and after each epoch [600]\n"
+    "  --device --backend --precision --isa --threads     as describe has them\n"
+    "Ctrl-C finishes the step, saves and says how to go on.\n";
+
+typedef struct train_args {
+  net_args net;
+  data_args data;
+  run_args run;
+  const char *recipe, *out, *resume;
+  double lr, save_every;
+  uint64_t epochs, seed, max_steps;
+  bool seed_given, no_eval;
+} train_args;
+
+/* ---- signals ----------------------------------------------------------------------------------
+ */
+
+static volatile sig_atomic_t stop_signal;
+
+/* The first asks the run to stop, the second ends the program at once. */
+static void on_signal(int number) {
+  if (stop_signal != 0) _exit(128 + number);
+  stop_signal = number;
+}
+
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  /* A reader that went away must not end a run; main reports results that did not arrive. */
+  signal(SIGPIPE, SIG_IGN);
+}
+
+static bool after(const vgg_train_state *state, void *user) {
+  progress_show(user, state);
+  return stop_signal != 0;
+}
+
+/* ---- results ----------------------------------------------------------------------------------
+ */
+
+static bool run_has(const char *dir, const char *name) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", dir, name);
+  return access(path, F_OK) == 0;
+}
+
+static void print_files(const char *dir) {
+  cli_note("curves: %s/curves.svg%s", dir, run_has(dir, "curves.png") ? " and curves.png" : "");
+  cli_note("models: %s/last.safetensors%s", dir,
+           run_has(dir, "best.safetensors") ? " and best.safetensors" : "");
+}
+
+/* The tutorial's last lines. */
+static void print_results(const vgg_train_state *s, const char *device) {
+  printf("loss %.3f, train acc %.3f", s->train_loss, s->train_acc);
+  if (isfinite(s->test_acc)) printf(", test acc %.3f", s->test_acc);
+  printf("\n%.1f examples/sec on %s\n", s->examples_per_sec, device);
+  fflush(stdout);
+  double share = s->wall_seconds > 0 ? s->data_wait_seconds / s->wall_seconds : 0;
+  cli_note("end to end %.1f images/s; %.1f%% of the time went into waiting for data",
+           s->images_per_sec, 100 * share);
+}
+
+/* A word as the shell reads it back. */
+static void print_quoted(const char *word) {
+  static const char plain[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,/:@%";
+  if (*word != '\0' && word[strspn(word, plain)] == '\0') {
+    fputs(word, stderr);
+    return;
+  }
+  fputc('\'', stderr);
+  for (; *word != '\0'; word++) fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stderr);
+  fputc('\'', stderr);
+}
+
+static int report_stop(const vgg_train_state *s, const char *dir) {
+  cli_note("stopped after step %" PRIu64 " of %" PRIu64 " and saved; go on with", s->step,
+           s->steps);
+  fputs("  ", stderr);
+  print_quoted(cli_program);
+  fputs(" train --resume ", stderr);
+  print_quoted(dir);
+  fputc('\n', stderr);
+  return 128 + stop_signal;
+}
+
+/* ---- command ----------------------------------------------------------------------------------
+ */
+
+static bool read_args(train_args *a, int argc, char **argv, int *code) {
+  opt_list list = {.help = help};
+  net_args_options(&a->net, &list);
+  data_args_options(&a->data, &list);
+  run_args_options(&a->run, &list);
+  opt_text(&list, "recipe", &a->recipe);
+  opt_real(&list, "lr", false, INFINITY, &a->lr);
+  opt_whole(&list, "epochs", 1, 1000000, &a->epochs);
+  opt_whole(&list, "seed", 0, UINT64_MAX, &a->seed);
+  opt_given(&list, &a->seed_given);
+  opt_whole(&list, "max-steps", 1, UINT64_MAX, &a->max_steps);
+  opt_flag(&list, "no-eval", &a->no_eval);
+  opt_text(&list, "out", &a->out);
+  opt_text(&list, "resume", &a->resume);
+  opt_real(&list, "save-every", false, INFINITY, &a->save_every);
+  if (!opt_parse(&list, argc, argv, code)) return false;
+  *code = CLI_USAGE;
+  if (a->resume != NULL && (a->net.any_given || a->out != NULL)) {
+    cli_fail(CLI_USAGE, "--resume: found %s as well, but a run keeps its net and its directory",
+             a->out != NULL ? "--out" : "an option of the net");
+    return false;
+  }
+  return true;
+}
+
+static vgg_train_options train_options(const train_args *a) {
+  return (vgg_train_options){.recipe = a->recipe,
+                             .lr = a->lr,
+                             .epochs = (int)a->epochs,
+                             .seed = a->seed,
+                             .max_steps = a->max_steps,
+                             .no_eval = a->no_eval,
+                             .save_seconds = a->save_every,
+                             .out = a->out,
+                             .run = run_args_get(&a->run)};
+}
+
+/* What a run needs while it lasts. */
+typedef struct job {
+  vgg_arch *arch;
+  vgg_dataset *train, *test;
+  vgg_trainer *trainer;
+} job;
+
+static vgg_status open_data(job *j, const char *spec, size_t limit, size_t test_limit, bool no_eval,
+                            vgg_error *err) {
+  vgg_status status = vgg_dataset_open(spec, VGG_TRAIN, limit, &j->train, err);
+  if (status != VGG_OK || no_eval) return status;
+  return vgg_dataset_open(spec, VGG_TEST, test_limit, &j->test, err);
+}
+
+static vgg_status start(job *j, const train_args *a, vgg_error *err) {
+  vgg_arch_options net = net_args_get(&a->net);
+  if (a->net.arch == NULL && net.ratio == 0) net.ratio = 4;
+  vgg_status status =
+      vgg_arch_from_text(a->net.arch != NULL ? a->net.arch : "vgg11", &net, &j->arch, err);
+  if (status != VGG_OK) return status;
+  status = open_data(j, a->data.data != NULL ? a->data.data : "fashion-mnist", a->data.limit,
+                     a->data.test_limit, a->no_eval, err);
+  if (status != VGG_OK) return status;
+  vgg_train_options options = train_options(a);
+  return vgg_trainer_create(j->arch, j->train, j->test, &options, &j->trainer, err);
+}
+
+static vgg_status resume(job *j, const train_args *a, vgg_error *err) {
+  vgg_run_config config;
+  vgg_status status = vgg_run_config_read(a->resume, &config, err);
+  if (status != VGG_OK) return status;
+  status = open_data(j, a->data.data != NULL ? a->data.data : config.data,
+                     a->data.limit != 0 ? a->data.limit : config.train_limit,
+                     a->data.test_limit != 0 ? a->data.test_limit : config.test_limit,
+                     config.no_eval, err);
+  if (status != VGG_OK) return status;
+  vgg_train_options options = train_options(a);
+  return vgg_trainer_resume(a->resume, j->train, j->test, &options, &j->trainer, err);
+}
+
+static int run(job *j) {
+  const char *device = vgg_trainer_options(j->trainer)->run.device;
+  const char *dir = vgg_trainer_dir(j->trainer);
+  printf("training on %s\n", device);
+  fflush(stdout);
+  progress shown;
+  progress_begin(&shown, j->trainer);
+  vgg_train_state final;
+  vgg_error err;
+  vgg_status status = vgg_trainer_run(j->trainer, after, &shown, &final, &err);
+  progress_clear(&shown);
+  if (status == VGG_STOPPED) return report_stop(&final, dir);
+  if (status != VGG_OK) return cli_error(&err);
+  print_results(&final, device);
+  print_files(dir);
+  return 0;
+}
+
+int cmd_train(int argc, char **argv) {
+  train_args a = {0};
+  int code;
+  if (!read_args(&a, argc, argv, &code)) return code;
+  catch_signals();
+  job j = {0};
+  vgg_error err;
+  vgg_status status = a.resume != NULL ? resume(&j, &a, &err) : start(&j, &a, &err);
+  if (status != VGG_OK) {
+    code = cli_error(&err);
+  } else if (a.seed_given && vgg_trainer_options(j.trainer)->seed != a.seed) {
+    code = cli_fail(CLI_USAGE, "--seed: found %" PRIu64 ", but the run has %" PRIu64, a.seed,
+                    vgg_trainer_options(j.trainer)->seed);
+  } else {
+    code = run(&j);
+  }
+  vgg_trainer_close(j.trainer);
+  vgg_dataset_close(j.train);
+  vgg_dataset_close(j.test);
+  vgg_arch_close(j.arch);
+  return code;
+}
