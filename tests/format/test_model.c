@@ -86,10 +86,27 @@ static void assert_same_files(const char *a, const char *b) {
   free(y);
 }
 
+/* The file's tensors are the canonical ones in the file's order, each turned in one piece. */
+static void assert_file_order(const vgg_model *model, const char *path) {
+  st_file *f;
+  assert_int_equal(st_open(path, &f, NULL), VGG_OK);
+  assert_int_equal(st_count(f), model->params.count);
+  for (int i = 0; i < model->params.count; i++) {
+    const net_param *p = &model->params.at[i];
+    float *whole = malloc(p->count * sizeof *whole);
+    assert_non_null(whole);
+    net_param_to_file(p, model->values + p->offset, whole);
+    assert_memory_equal(st_find(f, p->name)->data, whole, p->count * sizeof *whole);
+    free(whole);
+  }
+  st_close(f);
+}
+
 static void round_trip(vgg_model *model) {
   char *first = in_folder("first.safetensors"), *second = in_folder("second.safetensors");
   vgg_error err;
   if (vgg_model_save(model, first, &err) != VGG_OK) fail_msg("%s", err.message);
+  assert_file_order(model, first);
   vgg_model *copy = load(first);
   assert_same_model(model, copy);
   assert_int_equal(vgg_model_save(copy, second, NULL), VGG_OK);
@@ -110,6 +127,16 @@ static void test_round_trips(void **state) {
                  2));
   round_trip(make_model("1x20,2x40", &(vgg_arch_options){.input = {3, 8, 8}, .hidden = 7}, 3));
   round_trip(make_model("alexnet", &(vgg_arch_options){.ratio = 16, .hidden = 16}, 4));
+}
+
+/* Tensors that pass in several blocks of rows, the last one short. */
+static void test_large_tensors(void **state) {
+  (void)state;
+  const vgg_arch_options wide = {.input = {1, 16, 12}, .classes = 2, .hidden = 700};
+  round_trip(make_model("1x13", &wide, 5));
+  const vgg_arch_options rows_over_a_block = {
+      .input = {1, 210, 201}, .classes = 2, .hidden = 2, .dropout = -1};
+  round_trip(make_model("1x27", &rows_over_a_block, 6));
 }
 
 static void test_names_and_recipe(void **state) {
@@ -135,6 +162,7 @@ static void test_names_and_recipe(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trips),
+      cmocka_unit_test(test_large_tensors),
       cmocka_unit_test(test_names_and_recipe),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);

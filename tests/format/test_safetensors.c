@@ -282,6 +282,25 @@ static void test_many(void **state) {
   free(header);
 }
 
+/* The bounds on a header's entries, which keep the memory it costs below its own size. */
+static void test_too_many(void **state) {
+  (void)state;
+  enum { TENSORS = (1 << 18) + 1, KEYS = (1 << 16) + 1, ROOM = TENSORS * 64 };
+  char *header = malloc(ROOM), *at = header;
+  assert_non_null(header);
+  *at++ = '{';
+  for (int i = 0; i < TENSORS; i++)
+    at += sprintf(at, "%s\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+                  i ? "," : "", i);
+  strcpy(at, "}");
+  expect_refusal(st_bytes_of(header, 0), "more entries");
+  at = header + sprintf(header, "{\"__metadata__\":{");
+  for (int i = 0; i < KEYS; i++) at += sprintf(at, "%s\"%d\":\"\"", i ? "," : "", i);
+  strcpy(at, "}}");
+  expect_refusal(st_bytes_of(header, 0), "more entries");
+  free(header);
+}
+
 static void test_open_failures(void **state) {
   (void)state;
   st_file *f = NULL;
@@ -306,7 +325,7 @@ int main(void) {
       cmocka_unit_test(test_rules),         cmocka_unit_test(test_lengths),
       cmocka_unit_test(test_truncation),    cmocka_unit_test(test_other_files_are_named),
       cmocka_unit_test(test_views),         cmocka_unit_test(test_many),
-      cmocka_unit_test(test_open_failures),
+      cmocka_unit_test(test_open_failures), cmocka_unit_test(test_too_many),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

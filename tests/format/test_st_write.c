@@ -88,6 +88,24 @@ static void test_every_byte(void **state) {
   st_close(f);
 }
 
+/* Whatever its length, a header is padded so that the data lies at a multiple of 8. */
+static void test_alignment(void **state) {
+  (void)state;
+  const st_output tensor = {"a", "U8", 1, {1}, 1, emit_counted, "\1x"};
+  for (size_t i = 0; i <= 8; i++) {
+    const st_pair pair = {"k", "12345678" + i};
+    assert_int_equal(st_write(path, &tensor, 1, &pair, 1, NULL), VGG_OK);
+    uint8_t *bytes;
+    size_t size;
+    assert_int_equal(file_read(path, SIZE_MAX, &bytes, &size, NULL), VGG_OK);
+    assert_int_equal(size % 8, 1);
+    free(bytes);
+    st_file *f;
+    assert_int_equal(st_open(path, &f, NULL), VGG_OK);
+    st_close(f);
+  }
+}
+
 static vgg_status emit_tensor(const void *context, file_writer *w, vgg_error *err) {
   const st_tensor *t = context;
   return file_write(w, t->data, (size_t)t->bytes, err);
@@ -180,6 +198,7 @@ static void test_nothing_to_write(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_byte),
+      cmocka_unit_test(test_alignment),
       cmocka_unit_test(test_as_huggingface_writes),
       cmocka_unit_test(test_refusals_leave_the_old_file),
       cmocka_unit_test(test_nothing_to_write),

@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "data/dataset.h"
+#include "format/model.h"
 #include "vgg/infer.h"
 
 enum { COUNT = 23, SIDE = 9, CLASSES = 4, NET_CLASSES = 5, INPUT = 16 };
@@ -227,6 +229,46 @@ static void test_named_classes(void **state) {
   vgg_model_close(model);
 }
 
+/* A net of zeros finds all classes alike: the first one is the guess, as PyTorch's argmax has it.
+ */
+static void test_ties(void **state) {
+  (void)state;
+  vgg_model *model = make_model(1, NET_CLASSES);
+  memset(model->values, 0, model->params.floats * sizeof(float));
+  vgg_dataset *data = open_data();
+  vgg_evaluation *e = evaluate(model, data, 10);
+  assert_int_equal(e->correct, (COUNT + CLASSES - 1) / CLASSES);
+  assert_int_equal(e->confusion[2 * NET_CLASSES], COUNT / CLASSES + (COUNT % CLASSES > 2));
+  assert_true(fabs(e->loss - log(NET_CLASSES)) < 1e-12);
+  assert_int_equal(e->mistakes[0].guess, 0);
+  assert_float_equal(e->mistakes[0].probability, 1.0 / NET_CLASSES, 1e-7);
+  vgg_evaluation_free(e);
+  vgg_dataset_close(data);
+  vgg_model_close(model);
+}
+
+static void test_names_that_differ(void **state) {
+  (void)state;
+  static const char *const theirs[CLASSES] = {"cat", "dog", "2", "hen"};
+  const char *ours[NET_CLASSES] = {"cat", "dog", "cow", "hen", "pig"};
+  vgg_model *model = make_model(1, NET_CLASSES);
+  assert_int_equal(vgg_model_set_classes(model, ours, NULL), VGG_OK);
+  vgg_predictor *predictor = make_predictor(model, 8);
+  vgg_dataset *data = open_data();
+  data->names = theirs; /* the last class is lacking, one has only its number */
+  vgg_evaluation *e = NULL;
+  vgg_error err;
+  assert_int_equal(vgg_evaluate(predictor, data, NULL, NULL, &e, NULL), VGG_OK);
+  vgg_evaluation_free(e);
+  ours[3] = "cock";
+  assert_int_equal(vgg_model_set_classes(model, ours, NULL), VGG_OK);
+  assert_int_equal(vgg_evaluate(predictor, data, NULL, NULL, &e, &err), VGG_BAD_VALUE);
+  assert_non_null(strstr(err.message, "class 3 is 'hen', in the model 'cock'"));
+  vgg_dataset_close(data);
+  vgg_predictor_close(predictor);
+  vgg_model_close(model);
+}
+
 static bool stop_at_third(void *user) {
   int *calls = user;
   return ++*calls == 3;
@@ -275,6 +317,8 @@ int main(void) {
       cmocka_unit_test(test_predicting_twice_gives_the_same_bytes),
       cmocka_unit_test(test_data_that_does_not_fit),
       cmocka_unit_test(test_named_classes),
+      cmocka_unit_test(test_ties),
+      cmocka_unit_test(test_names_that_differ),
       cmocka_unit_test(test_stopping),
       cmocka_unit_test(test_softmax),
   };
