@@ -41,7 +41,7 @@ static void test_logits_are_pytorchs(void **state) {
   assert_int_equal(st_find(truth, "logits")->bytes, sizeof wanted);
   memcpy(wanted, st_find(truth, "logits")->data, sizeof wanted);
 
-  const vgg_run_options options = {.precision = "fp32", .batch = IMAGES};
+  const vgg_run_options options = {.precision = "fp32", .threads = 2, .batch = IMAGES};
   vgg_predictor *predictor;
   vgg_error err;
   if (vgg_predictor_create(model, &options, &predictor, &err) != VGG_OK)

@@ -83,7 +83,7 @@ static vgg_model *make_model(int channels, int classes) {
 }
 
 static vgg_predictor *make_predictor(const vgg_model *model, int batch) {
-  const vgg_run_options options = {.precision = "fp32", .batch = batch};
+  const vgg_run_options options = {.precision = "fp32", .threads = 2, .batch = batch};
   vgg_predictor *predictor;
   vgg_error err;
   if (vgg_predictor_create(model, &options, &predictor, &err) != VGG_OK)
