@@ -22,15 +22,15 @@ VGG_API vgg_status vgg_diagram_save(const vgg_arch *arch, const vgg_arch *beside
                                     vgg_error *err);
 
 /* Draws train loss, train accuracy and test accuracy against the epoch, x from 0 to `epochs`.
- * Test points carry a marker; a value that is not finite is left out. Otherwise as
- * vgg_diagram_save.
+ * Test points carry a marker; what is not finite or not in 0 .. epochs is left out. Otherwise as
+ * vgg_diagram_save, and VGG_BAD_VALUE if epochs is below 1.
  *   points  [num_points], x ascending, borrowed */
 VGG_API vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_points, int epochs,
                                    const char *path, vgg_error *err);
 
 /* The same curves for a terminal, in UTF-8 with Braille dots: `height` lines of at most `width`
  * characters, each with a newline, the legend last.
- *   width   52 to 1000; from 70 on the legend holds the newest values
+ *   width   54 to 1000; from 72 on the legend holds the newest values
  *   height  5 to 1000
  *   text    on success fresh memory: free with free()
  * Fails with VGG_BAD_VALUE or VGG_NO_MEMORY. */

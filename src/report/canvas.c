@@ -89,12 +89,6 @@ void canvas_text(canvas *c, double x, double y, canvas_font font, const char *fo
   add(c, (canvas_shape){.kind = CANVAS_TEXT, .font = font, .text = copy}, (double[]){x, y}, 2);
 }
 
-double canvas_text_width(canvas_font font, const char *utf8) {
-  size_t characters = 0;
-  for (; *utf8; utf8++) characters += ((unsigned char)*utf8 & 0xc0) != 0x80;
-  return (double)characters * font.size * (font.bold ? 0.68 : 0.62);
-}
-
 vgg_status canvas_save(const canvas *c, const char *path, vgg_error *err) {
   if (c->failed) return err_no_memory(err, path, c->capacity * sizeof *c->shapes);
   const char *dot = strrchr(path, '.');

@@ -72,9 +72,6 @@ void canvas_circle(canvas *c, double x, double y, double radius, canvas_pen pen)
 void canvas_text(canvas *c, double x, double y, canvas_font font, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* An upper estimate of a text's width: the viewer chooses the font, so nobody knows exactly. */
-double canvas_text_width(canvas_font font, const char *utf8);
-
 /* Writes `path`, ending in .svg or .png, atomically. Fails with VGG_BAD_VALUE (another suffix),
  * VGG_ABSENT (.png without cairo), VGG_NO_OUTPUT, VGG_IO, VGG_NO_MEMORY. */
 vgg_status canvas_save(const canvas *c, const char *path, vgg_error *err);

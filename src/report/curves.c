@@ -29,7 +29,7 @@ static canvas_pen marker_pen(int series) {
 
 /* From epochs and values to pixels. */
 typedef struct frame {
-  double epochs;
+  int epochs;
   curve_range y;
 } frame;
 
@@ -69,7 +69,7 @@ static size_t trace(const frame *f, const vgg_curve_point *points, size_t num_po
                     double *xy) {
   size_t count = 0;
   for (size_t i = 0; i < num_points; i++) {
-    const double value = curve_value(&points[i], (curve_series)series);
+    const double value = curve_value(&points[i], (curve_series)series, f->epochs);
     if (isnan(value)) continue;
     xy[2 * count] = to_x(f, points[i].x);
     xy[2 * count + 1] = to_y(f, value);
@@ -133,7 +133,7 @@ static void place_legend(canvas *c, double *const xy[], const size_t count[]) {
 vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_points, int epochs,
                            const char *path, vgg_error *err) {
   if (epochs < 1) return err_set(err, VGG_BAD_VALUE, "epochs %d: wanted at least 1", epochs);
-  frame f = {epochs, curve_range_of(points, num_points)};
+  frame f = {epochs, curve_range_of(points, num_points, epochs)};
   const double margin = (f.y.high - f.y.low) * 0.05;
   f.y = (curve_range){f.y.low - margin, f.y.high + margin};
   const size_t room = 2 * num_points + 2;

@@ -17,12 +17,12 @@
 #include "report/scale.h"
 #include "vgg/report.h"
 
-enum { CELL_WIDTH = 2, CELL_HEIGHT = 4, LABEL_WIDTH = 7 };
-enum { LEGEND_WIDTH = 52, LEGEND_VALUES = 18 }; /* without and for the newest values */
+enum { CELL_WIDTH = 2, CELL_HEIGHT = 4, LABEL_WIDTH = 9 };
+enum { LEGEND_WIDTH = 54, LEGEND_VALUES = 18 }; /* without and for the newest values */
 
 typedef struct grid {
   int columns, rows; /* of cells */
-  double epochs;
+  int epochs;
   curve_range y;
   unsigned char *dots, *disc; /* [rows][columns]: Braille bits; whether a disc stands there */
 } grid;
@@ -34,7 +34,7 @@ static double dot_y(const grid *g, double value) {
   return (g->y.high - value) / (g->y.high - g->y.low) * (g->rows * CELL_HEIGHT - 1);
 }
 
-/* The cell that holds dot (x, y); clamped, since a point may lie beyond the last epoch. */
+/* The cell that holds dot (x, y); clamped against rounding at the edges. */
 static size_t cell_of(const grid *g, double x, double y, int *dot_column, int *dot_row) {
   const int column = (int)fmin(fmax(x + 0.5, 0), g->columns * CELL_WIDTH - 1);
   const int row = (int)fmin(fmax(y + 0.5, 0), g->rows * CELL_HEIGHT - 1);
@@ -70,7 +70,7 @@ static void draw_series(grid *g, const vgg_curve_point *points, size_t num_point
   double x0 = NAN, y0 = NAN;
   int phase = 0;
   for (size_t i = 0; i < num_points; i++) {
-    const double value = curve_value(&points[i], series);
+    const double value = curve_value(&points[i], series, g->epochs);
     if (isnan(value)) continue;
     const double x = dot_x(g, points[i].x), y = dot_y(g, value);
     if (series == CURVE_TEST_ACC)
@@ -87,8 +87,9 @@ static void draw_series(grid *g, const vgg_curve_point *points, size_t num_point
 static void add_rows(text *t, const grid *g) {
   for (int row = 0; row < g->rows; row++) {
     const bool labelled = row == 0 || row == g->rows - 1;
+    const double value = row == 0 ? g->y.high : g->y.low;
     if (labelled)
-      text_add(t, "%*.*f ┤", LABEL_WIDTH - 2, 2, row == 0 ? g->y.high : g->y.low);
+      text_add(t, fabs(value) < 1e4 ? "%*.2f ┤" : "%*.2g ┤", LABEL_WIDTH - 2, value);
     else
       text_add(t, "%*s│", LABEL_WIDTH - 1, "");
     for (int column = 0; column < g->columns; column++) {
@@ -107,22 +108,24 @@ static void add_rows(text *t, const grid *g) {
   text_add(t, "%*s└", LABEL_WIDTH - 1, "");
   for (int column = 0; column < g->columns; column++) text_add(t, "─");
   char last[32];
-  snprintf(last, sizeof last, "epoch %g", g->epochs);
+  snprintf(last, sizeof last, "epoch %d", g->epochs);
   text_add(t, "\n%*s0%*s\n", LABEL_WIDTH, "", g->columns - 1, last);
 }
 
-static double newest(const vgg_curve_point *points, size_t num_points, curve_series series) {
+static double newest(const vgg_curve_point *points, size_t num_points, curve_series series,
+                     int epochs) {
   double value = NAN;
   for (size_t i = num_points; i > 0 && isnan(value); i--)
-    value = curve_value(&points[i - 1], series);
+    value = curve_value(&points[i - 1], series, epochs);
   return value;
 }
 
-static void add_legend(text *t, const vgg_curve_point *points, size_t num_points, int width) {
+static void add_legend(text *t, const vgg_curve_point *points, size_t num_points, int epochs,
+                       int width) {
   static const char *const marks[CURVE_SERIES] = {"⠒⠒⠒", "⠂⠐ ⠂", "●"};
   text_add(t, "%*s", LABEL_WIDTH, "");
   for (int s = 0; s < CURVE_SERIES; s++) {
-    const double value = newest(points, num_points, (curve_series)s);
+    const double value = newest(points, num_points, (curve_series)s, epochs);
     text_add(t, "%s%s %s", s ? "   " : "", marks[s], curve_names[s]);
     if (!isnan(value) && width >= LEGEND_WIDTH + LEGEND_VALUES) text_add(t, " %.3f", value);
   }
@@ -139,11 +142,12 @@ vgg_status vgg_curves_text(const vgg_curve_point *points, size_t num_points, int
   const size_t cells = (size_t)columns * (size_t)rows;
   unsigned char *memory = calloc(2, cells);
   if (!memory) return err_no_memory(err, "curves", 2 * cells);
-  grid g = {columns, rows, epochs, curve_range_of(points, num_points), memory, memory + cells};
+  grid g = {columns, rows,          epochs, curve_range_of(points, num_points, epochs),
+            memory,  memory + cells};
   for (int s = 0; s < CURVE_SERIES; s++) draw_series(&g, points, num_points, (curve_series)s);
   text t = {0};
   add_rows(&t, &g);
-  add_legend(&t, points, num_points, width);
+  add_legend(&t, points, num_points, epochs, width);
   free(memory);
   if (t.failed) {
     free(t.s);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/scale.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdbool.h>
 
 const char *const curve_names[CURVE_SERIES] = {"train loss", "train acc", "test acc"};
 
-double curve_value(const vgg_curve_point *point, curve_series series) {
+double curve_value(const vgg_curve_point *point, curve_series series, int epochs) {
   double value = NAN;
   switch (series) {
     case CURVE_TRAIN_LOSS:
@@ -20,14 +22,16 @@ double curve_value(const vgg_curve_point *point, curve_series series) {
     case CURVE_SERIES:
       break;
   }
-  return isfinite(value) && isfinite(point->x) ? value : NAN;
+  /* A loss is a float; what is larger would make the range infinite. */
+  const bool drawable = fabs(value) <= FLT_MAX && point->x >= 0 && point->x <= epochs;
+  return drawable ? value : NAN;
 }
 
-curve_range curve_range_of(const vgg_curve_point *points, size_t num_points) {
+curve_range curve_range_of(const vgg_curve_point *points, size_t num_points, int epochs) {
   curve_range r = {INFINITY, -INFINITY};
   for (size_t i = 0; i < num_points; i++)
     for (int s = 0; s < CURVE_SERIES; s++) {
-      const double value = curve_value(&points[i], (curve_series)s);
+      const double value = curve_value(&points[i], (curve_series)s, epochs);
       r.low = fmin(r.low, value); /* which pass over NaN */
       r.high = fmax(r.high, value);
     }

@@ -16,15 +16,16 @@ typedef enum curve_series {
 
 extern const char *const curve_names[CURVE_SERIES]; /* as in the tutorial's legend */
 
-/* The point's value in that series; NaN when it was not measured or is not finite. */
-double curve_value(const vgg_curve_point *point, curve_series series);
+/* The point's value in that series; NaN when it was not measured, is not finite or its x does not
+ * lie in 0 .. epochs. */
+double curve_value(const vgg_curve_point *point, curve_series series, int epochs);
 
 typedef struct curve_range {
   double low, high;
 } curve_range;
 
-/* All finite values of all series; [0, 1] when there are none; never empty. */
-curve_range curve_range_of(const vgg_curve_point *points, size_t num_points);
+/* Of all those values of all series; [0, 1] when there are none; never empty. */
+curve_range curve_range_of(const vgg_curve_point *points, size_t num_points, int epochs);
 
 /* The step, 1, 2 or 5 times a power of ten, that divides the range into at most `most` parts. */
 double curve_tick_step(double span, int most);

@@ -2,6 +2,7 @@
  *
  * Shapes as SVG 1.1.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -9,10 +10,12 @@
 #include "base/text.h"
 #include "report/canvas.h"
 
-/* Hundredths of a pixel are finer than the eye and the same on every machine; no "-0". */
+/* Hundredths of a pixel are finer than the eye. Written as whole numbers: printf's decimal point
+ * would follow the user's locale. */
 static void add_number(text *t, double v) {
-  const double rounded = (double)(long long)(v * 100 + (v < 0 ? -0.5 : 0.5)) / 100;
-  text_add(t, "%g", rounded + 0.0);
+  const long long hundredths = llround(v * 100);
+  text_add(t, "%s%lld", hundredths < 0 ? "-" : "", llabs(hundredths) / 100);
+  if (hundredths % 100 != 0) text_add(t, ".%02lld", llabs(hundredths) % 100);
 }
 
 static void add_attribute(text *t, const char *name, double v) {
@@ -123,10 +126,11 @@ static void add_shape(text *t, const canvas_shape *shape) {
 
 vgg_status canvas_save_svg(const canvas *c, const char *path, vgg_error *err) {
   text t = {0};
+  const int width = (int)ceil(c->width), height = (int)ceil(c->height);
   text_add(&t,
-           "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%g\" height=\"%g\" "
-           "viewBox=\"0 0 %g %g\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n",
-           c->width, c->height, c->width, c->height);
+           "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+           "viewBox=\"0 0 %d %d\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n",
+           width, height, width, height);
   for (size_t i = 0; i < c->count; i++) add_shape(&t, &c->shapes[i]);
   text_add(&t, "</svg>\n");
   const vgg_status status =
