@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The loop: where the points of the curves lie, what the state says, which model is best, and how
+ * a run ends.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "tiny.h"
+
+/* One epoch of so many batches; the last one has a picture less than the others. */
+static size_t curve_of(int batches, double *x, size_t max) {
+  tiny t;
+  tiny_open(&t, batches * TINY_BATCH - 1, 5);
+  vgg_train_options options = tiny_options(NULL);
+  options.epochs = 1;
+  vgg_trainer *trainer = tiny_create(&t, "run", options);
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, NULL, NULL), VGG_OK);
+  const vgg_curve_point *points;
+  const size_t count = vgg_trainer_curve(trainer, &points);
+  assert_in_range(count, 2, max);
+  for (size_t i = 0; i < count; i++) {
+    const bool last = i == count - 1; /* the test point */
+    x[i] = points[i].x;
+    assert_true(isnan(points[i].train_loss) == last && isnan(points[i].train_acc) == last);
+    assert_true(isnan(points[i].test_acc) == !last);
+  }
+  vgg_trainer_close(trainer);
+  tiny_close(&t);
+  return count;
+}
+
+static void assert_points(int batches, const int *at, size_t count) {
+  double x[16];
+  assert_int_equal(curve_of(batches, x, 16), count + 1);
+  for (size_t i = 0; i < count; i++) assert_true(x[i] == (double)at[i] / batches);
+  assert_true(x[count] == 1);
+}
+
+static void points_of_the_curves(void **state) {
+  (void)state;
+  assert_points(1, (int[]){1}, 1);
+  assert_points(4, (int[]){1, 2, 3, 4}, 4); /* batches / 5 is 0 */
+  assert_points(5, (int[]){1, 2, 3, 4, 5}, 5);
+  assert_points(7, (int[]){1, 2, 3, 4, 5, 6, 7}, 7);
+  assert_points(13, (int[]){2, 4, 6, 8, 10, 12, 13}, 7);
+  assert_points(469, (int[]){93, 186, 279, 372, 465, 469}, 6);
+}
+
+static void assert_near(double a, double b, double bound) { assert_true(fabs(a - b) <= bound); }
+
+typedef struct seen {
+  int steps, epochs, evals;
+  vgg_train_state last;
+} seen;
+
+static bool watch(const vgg_train_state *s, void *user) {
+  seen *w = user;
+  assert_int_equal(s->epochs, 2);
+  assert_int_equal(s->batches, 6);
+  assert_int_equal(s->steps, 12);
+  assert_int_equal(s->step, s->epoch * s->batches + s->batch);
+  assert_int_equal(s->images, s->epoch * 23 + (s->batch == 6 ? 23 : 4 * s->batch));
+  assert_true(s->lr == .05);
+  if (s->when == VGG_AFTER_STEP) {
+    w->steps++;
+    if (s->batch == 1) assert_near(s->step_loss, s->train_loss, 1e-12);
+  } else if (s->when == VGG_AFTER_EPOCH) {
+    w->epochs++;
+    assert_int_equal(s->batch, 6);
+    assert_true(s->test_acc >= 0 && s->test_acc <= 1 && s->test_loss > 0);
+  } else {
+    w->evals++;
+    assert_int_equal(s->eval_total, 9);
+    assert_in_range(s->eval_done, 1, 9);
+  }
+  assert_true(s->compute_seconds + s->data_wait_seconds + s->eval_seconds <= s->wall_seconds);
+  assert_true(s->seconds_left >= 0);
+  w->last = *s;
+  return false;
+}
+
+static void what_the_callback_sees(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 23, 9);
+  vgg_trainer *trainer = tiny_create(&t, "run", tiny_options(NULL));
+  seen w = {0};
+  vgg_train_state final;
+  assert_int_equal(vgg_trainer_run(trainer, watch, &w, &final, NULL), VGG_OK);
+  assert_int_equal(w.steps, 12);
+  assert_int_equal(w.epochs, 2);
+  assert_int_equal(w.evals, 2 * 3);
+  assert_int_equal(final.epoch, 1);
+  assert_int_equal(final.images, 46);
+  assert_true(final.test_acc == w.last.test_acc && final.train_loss == w.last.train_loss);
+  assert_true(final.examples_per_sec == 46 / final.compute_seconds);
+  vgg_trainer_close(trainer);
+  tiny_close(&t);
+}
+
+/* Four pictures for a test: ties are sure. Which epoch's weights does best.safetensors hold? */
+typedef struct best_watch {
+  double best;
+  int epoch;
+  const tiny *t;
+} best_watch;
+
+static bool watch_best(const vgg_train_state *s, void *user) {
+  best_watch *w = user;
+  if (s->when != VGG_AFTER_EPOCH) return false;
+  const vgg_train_options same = tiny_options(NULL);
+  vgg_model *model;
+  assert_int_equal(vgg_model_load(tiny_path(w->t, "run"), &model, NULL), VGG_OK);
+  vgg_predictor *p;
+  assert_int_equal(vgg_predictor_create(model, &same.run, &p, NULL), VGG_OK);
+  vgg_evaluation *e;
+  assert_int_equal(vgg_evaluate(p, w->t->test, NULL, NULL, &e, NULL), VGG_OK);
+  if (s->test_acc > w->best) {
+    w->best = s->test_acc;
+    w->epoch = s->epoch;
+    assert_near(e->loss, s->test_loss, 1e-5);
+  }
+  assert_true((double)e->correct / (double)e->total == w->best);
+  vgg_evaluation_free(e);
+  vgg_predictor_close(p);
+  vgg_model_close(model);
+  return false;
+}
+
+static void best_is_the_first_on_ties(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 40, 4);
+  vgg_train_options options = tiny_options(NULL);
+  options.run.batch = 40;
+  options.epochs = 8;
+  vgg_trainer *trainer = tiny_create(&t, "run", options);
+  best_watch w = {.best = -1, .t = &t};
+  assert_int_equal(vgg_trainer_run(trainer, watch_best, &w, NULL, NULL), VGG_OK);
+  vgg_trainer_close(trainer);
+  assert_true(w.epoch < 7); /* so that a tie or a fall came after it */
+  tiny_close(&t);
+}
+
+static void without_evaluation(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 20, 4);
+  vgg_train_options options = tiny_options(tiny_path(&t, "run"));
+  options.no_eval = true;
+  vgg_trainer *trainer;
+  assert_int_equal(vgg_trainer_create(t.arch, t.train, NULL, &options, &trainer, NULL), VGG_OK);
+  vgg_train_state final;
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, &final, NULL), VGG_OK);
+  assert_true(isnan(final.test_acc));
+  const vgg_curve_point *points;
+  assert_int_equal(vgg_trainer_curve(trainer, &points), 10);
+  vgg_model *best;
+  assert_int_equal(vgg_model_load(tiny_path(&t, "run"), &best, NULL), VGG_OK);
+  vgg_model_close(best);
+  vgg_trainer_close(trainer);
+  tiny_close(&t);
+}
+
+static void max_steps_ends_there(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 20, 4);
+  vgg_train_options options = tiny_options(NULL);
+  options.max_steps = 7;
+  vgg_trainer *trainer = tiny_create(&t, "run", options);
+  vgg_train_state final;
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, &final, NULL), VGG_OK);
+  assert_int_equal(final.step, 7);
+  assert_int_equal(final.steps, 7);
+  vgg_trainer_close(trainer);
+  options.max_steps = 3; /* before any epoch's end there is a model to use all the same */
+  trainer = tiny_create(&t, "short", options);
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, &final, NULL), VGG_OK);
+  assert_int_equal(final.step, 3);
+  vgg_trainer_close(trainer);
+  assert_true(path_exists(tiny_path(&t, "short/best.safetensors")));
+  tiny_close(&t);
+}
+
+/* The infinite learning rate of a mistyped exponent: the second step's loss is no number. */
+static void divergence_stops_the_run(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 20, 4);
+  vgg_train_options options = tiny_options(NULL);
+  options.lr = 1e30;
+  vgg_trainer *trainer = tiny_create(&t, "run", options);
+  vgg_error err = {0};
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, NULL, &err), VGG_BAD_CONTENT);
+  assert_non_null(strstr(err.message, "lr 1e+30"));
+  assert_non_null(strstr(err.message, "not finite"));
+  assert_non_null(strstr(err.message, "step "));
+  vgg_trainer_close(trainer);
+  vgg_model *last;
+  assert_int_equal(vgg_model_load(tiny_path(&t, "run/last.safetensors"), &last, NULL), VGG_OK);
+  vgg_model_close(last);
+  tiny_close(&t);
+}
+
+/* Data order, dropout and weights hang on the seed alone. */
+static void threads_do_not_show(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 23, 9);
+  static const char *const names[] = {"one", "two", "five"};
+  static const int threads[] = {1, 2, 5};
+  for (int i = 0; i < 3; i++) {
+    vgg_train_options options = tiny_options(NULL);
+    options.epochs = 1;
+    options.run.threads = threads[i];
+    tiny_train(tiny_create(&t, names[i], options), UINT64_MAX);
+    assert_same_run(&t, names[0], names[i]);
+  }
+  tiny_close(&t);
+}
+
+static void it_learns(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 1000, 100);
+  vgg_train_options options = tiny_options(NULL);
+  options.epochs = 2;
+  vgg_trainer *trainer = tiny_create(&t, "run", options);
+  vgg_train_state final;
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, &final, NULL), VGG_OK);
+  assert_true(final.test_acc > .3); /* guessing gets .1, give or take .03 */
+  vgg_trainer_close(trainer);
+  tiny_close(&t);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(points_of_the_curves),      cmocka_unit_test(what_the_callback_sees),
+      cmocka_unit_test(best_is_the_first_on_ties), cmocka_unit_test(without_evaluation),
+      cmocka_unit_test(max_steps_ends_there),      cmocka_unit_test(divergence_stops_the_run),
+      cmocka_unit_test(threads_do_not_show),       cmocka_unit_test(it_learns),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The optimiser's pass: every weight once, paddings never, infinities and NaN found anywhere.
+ */
+#include "train/rule.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tiny.h"
+
+typedef struct fixture {
+  net_params params;
+  float *w, *g;
+} fixture;
+
+/* Tensors from 8 floats to over two chunks of a thread. */
+static void open(fixture *f) {
+  const vgg_arch_options options = {.input = {1, 16, 16}, .hidden = 150};
+  vgg_arch *arch;
+  assert_int_equal(vgg_arch_from_text("1x8,1x12", &options, &arch, NULL), VGG_OK);
+  net_params_of(arch, &f->params);
+  vgg_arch_close(arch);
+  f->w = malloc(f->params.floats * sizeof(float));
+  f->g = malloc(f->params.floats * sizeof(float));
+  assert_true(f->w && f->g);
+  for (size_t i = 0; i < f->params.floats; i++) f->w[i] = f->g[i] = NAN; /* paddings stay so */
+  for (int p = 0; p < f->params.count; p++)
+    for (size_t i = 0; i < f->params.at[p].count; i++) {
+      f->w[f->params.at[p].offset + i] = (float)i + 1;
+      f->g[f->params.at[p].offset + i] = 2 * (float)(i % 1000) - 900;
+    }
+}
+
+static void close(fixture *f) {
+  free(f->w);
+  free(f->g);
+}
+
+static void sgd(void **state) {
+  (void)state;
+  for (int threads = 1; threads <= 4; threads++) {
+    fixture f;
+    open(&f);
+    int wrong = 0;
+    rule_step(rule_find("sgd"), &f.params, f.w, f.g, .25f, threads);
+    for (int p = 0; p < f.params.count; p++)
+      for (size_t i = 0; i < f.params.at[p].count; i++) /* all of these are exact in fp32 */
+        wrong += f.w[f.params.at[p].offset + i] != (float)i + 1 - .5f * (float)(i % 1000) + 225;
+    assert_int_equal(wrong, 0);
+    close(&f);
+  }
+}
+
+/* The first, the last and a middle element of every tensor, and the largest number that is one. */
+static void not_finite(void **state) {
+  (void)state;
+  const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+  fixture f;
+  open(&f);
+  assert_int_equal(rule_first_not_finite(&f.params, f.g, 2), -1);
+  for (int p = 0; p < f.params.count; p++) {
+    const size_t count = f.params.at[p].count, places[] = {0, count / 2, count - 1};
+    for (int k = 0; k < 12; k++) {
+      float *g = &f.g[f.params.at[p].offset + places[k % 3]], kept = *g;
+      *g = bad[k / 3];
+      for (int threads = 1; threads <= 3; threads++)
+        assert_int_equal(rule_first_not_finite(&f.params, f.g, threads), p);
+      *g = kept;
+    }
+  }
+  f.g[0] = 3.4028235e38f;
+  f.g[1] = -3.4028235e38f;
+  assert_int_equal(rule_first_not_finite(&f.params, f.g, 2), -1);
+  f.g[f.params.at[3].offset] = f.g[f.params.at[1].offset] = NAN;
+  assert_int_equal(rule_first_not_finite(&f.params, f.g, 2), 1);
+  close(&f);
+}
+
+static void names(void **state) {
+  (void)state;
+  assert_string_equal(rule_find("sgd")->name, "sgd");
+  assert_null(rule_find("nothing"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(sgd), cmocka_unit_test(not_finite),
+                                     cmocka_unit_test(names)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

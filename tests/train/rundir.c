@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Run directories: who may have one, what is in it, what is refused.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "tiny.h"
+
+enum { PICTURES = 20, TESTS = 5 };
+
+static vgg_status try_create(const tiny *t, vgg_train_options options, const char *out,
+                             const char *message) {
+  vgg_trainer *trainer = NULL;
+  vgg_error err = {0};
+  options.out = out ? tiny_path(t, out) : NULL;
+  const vgg_status status =
+      vgg_trainer_create(t->arch, t->train, t->test, &options, &trainer, &err);
+  vgg_trainer_close(trainer);
+  if (message && !strstr(err.message, message))
+    fail_msg("\"%s\" lacks \"%s\"", err.message, message);
+  return status;
+}
+
+static void a_run_keeps_its_directory(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  tiny_train(tiny_create(&t, "a/b/run", tiny_options(NULL)), 3); /* makes the folders above */
+  char *before = tiny_read(&t, "a/b/run", "config.json");
+  assert_int_equal(try_create(&t, tiny_options(NULL), "a/b/run", "holds a run already"),
+                   VGG_NO_OUTPUT);
+  char *after = tiny_read(&t, "a/b/run", "config.json");
+  assert_string_equal(before, after);
+  free(before);
+  free(after);
+  unlink(tiny_path(&t, "a/b/run/config.json")); /* half a run is one, too */
+  assert_int_equal(try_create(&t, tiny_options(NULL), "a/b/run", "holds a run"), VGG_NO_OUTPUT);
+  assert_int_equal(mkdir(tiny_path(&t, "empty"), 0777), 0);
+  assert_int_equal(try_create(&t, tiny_options(NULL), "empty", NULL), VGG_OK);
+  assert_int_equal(try_create(&t, tiny_options(NULL), "train-labels-idx1-ubyte/run", "created"),
+                   VGG_NO_OUTPUT);
+  tiny_close(&t);
+}
+
+static void numbered_directories(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  char here[256];
+  assert_non_null(getcwd(here, sizeof here));
+  assert_int_equal(chdir(t.dir), 0);
+  assert_int_equal(try_create(&t, tiny_options(NULL), NULL, NULL), VGG_OK);
+  assert_int_equal(try_create(&t, tiny_options(NULL), NULL, NULL), VGG_OK);
+  char name[96];
+  for (int n = 1; n <= 3; n++) {
+    snprintf(name, sizeof name, "runs/%s-%d/config.json", vgg_arch_title(t.arch), n);
+    assert_int_equal(path_exists(name), n <= 2);
+  }
+  assert_int_equal(chdir(here), 0);
+  tiny_close(&t);
+}
+
+static void one_process_at_a_time(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  tiny_train(tiny_create(&t, "run", tiny_options(NULL)), 3);
+  vgg_trainer *first = tiny_resume(&t, "run", NULL), *second = NULL;
+  vgg_error err = {0};
+  assert_int_equal(vgg_trainer_resume(tiny_path(&t, "run"), t.train, t.test, NULL, &second, &err),
+                   VGG_NO_OUTPUT);
+  assert_non_null(strstr(err.message, "another process"));
+  vgg_trainer_close(first);
+  vgg_trainer_close(tiny_resume(&t, "run", NULL));
+  tiny_close(&t);
+}
+
+static void bad_numbers(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+#define REFUSED(message, ...) \
+  assert_int_equal(try_create(&t, (vgg_train_options){__VA_ARGS__}, "run", message), VGG_BAD_VALUE)
+  REFUSED("lr", .lr = -1);
+  REFUSED("lr", .lr = 1e39);  /* infinite as a float */
+  REFUSED("lr", .lr = 1e-60); /* zero as a float */
+  REFUSED("epochs", .epochs = -1);
+  REFUSED("batch", .run = {.batch = -4});
+  REFUSED("threads", .run = {.threads = -1});
+  REFUSED("seed", .seed = UINT64_MAX);
+  REFUSED("save", .save_seconds = -1);
+  REFUSED("wanted one of: d2l", .recipe = "none");
+#undef REFUSED
+  assert_false(path_exists(tiny_path(&t, "run")));
+  tiny_close(&t);
+}
+
+static void data_that_does_not_fit(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  const vgg_arch_options few = {.input = {1, 8, 8}, .classes = 3, .hidden = 8};
+  vgg_arch *arch;
+  assert_int_equal(vgg_arch_from_text("1x4", &few, &arch, NULL), VGG_OK);
+  vgg_arch *ours = t.arch;
+  t.arch = arch;
+  assert_int_equal(try_create(&t, tiny_options(NULL), "run", "classes"), VGG_BAD_VALUE);
+  t.arch = ours;
+  vgg_arch_close(arch);
+  const vgg_arch_options colour = {.input = {3, 8, 8}, .hidden = 8};
+  assert_int_equal(vgg_arch_from_text("1x4", &colour, &arch, NULL), VGG_OK);
+  t.arch = arch;
+  assert_int_equal(try_create(&t, tiny_options(NULL), "run", NULL), VGG_BAD_VALUE);
+  t.arch = ours;
+  vgg_arch_close(arch);
+  vgg_dataset *test = t.test;
+  t.test = NULL;
+  assert_int_equal(try_create(&t, tiny_options(NULL), "run", "no-eval"), VGG_BAD_VALUE);
+  t.test = test;
+  assert_false(path_exists(tiny_path(&t, "run")));
+  tiny_close(&t);
+}
+
+static void configuration(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  vgg_trainer *trainer = tiny_create(&t, "run", tiny_options(NULL));
+  const vgg_train_options *o = vgg_trainer_options(trainer);
+  assert_string_equal(o->recipe, "d2l");
+  assert_true(o->lr == .05 && o->save_seconds == 600 && o->epochs == 2 && o->seed == 5);
+  assert_string_equal(o->run.precision, "fp32");
+  assert_string_equal(o->run.device, "cpu");
+  assert_string_equal(o->out, vgg_trainer_dir(trainer));
+  assert_string_equal(vgg_model_recipe(vgg_trainer_model(trainer))[0] == '{' ? "" : "JSON", "");
+  vgg_trainer_close(trainer);
+
+  vgg_run_config config;
+  assert_int_equal(vgg_run_config_read(tiny_path(&t, "run"), &config, NULL), VGG_OK);
+  assert_string_equal(config.data, vgg_dataset_spec(t.train));
+  assert_int_equal(config.train_limit, PICTURES);
+  assert_int_equal(config.test_limit, TESTS);
+  assert_false(config.no_eval);
+
+  char *text = tiny_read(&t, "run", "config.json");
+  json_t *json = json_loads(text, 0, NULL);
+  const char *kernels, *processor, *version;
+  double lr;
+  assert_int_equal(
+      json_unpack(json, "{s:s, s:{s:F}, s:{s:s}, s:[{s:s}]}", "vgg", &version, "recipe", "lr", &lr,
+                  "run", "processor", &processor, "stages", "kernels", &kernels),
+      0);
+  assert_true(lr == .05);
+  assert_string_equal(version, vgg_version());
+  json_decref(json);
+  free(text);
+  tiny_close(&t);
+}
+
+/* The recipe's numbers, where nothing is asked for. */
+static void defaults_of_d2l(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  vgg_trainer *trainer = tiny_create(&t, "run", (vgg_train_options){.run.backend = "reference"});
+  const vgg_train_options *o = vgg_trainer_options(trainer);
+  assert_true(o->lr == .05 && o->epochs == 10 && o->run.batch == 128 && o->seed == 0);
+  vgg_trainer_close(trainer);
+  tiny_close(&t);
+}
+
+/* Where a device is full the step's record cannot be kept: the run ends, its files stay. */
+static void a_write_that_fails(void **state) {
+  (void)state;
+  if (access("/dev/full", W_OK) != 0) skip();
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  vgg_trainer *trainer = tiny_create(&t, "run", tiny_options(NULL));
+  assert_int_equal(unlink(tiny_path(&t, "run/metrics.csv")), 0);
+  assert_int_equal(symlink("/dev/full", tiny_path(&t, "run/metrics.csv")), 0);
+  vgg_error err = {0};
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, NULL, &err), VGG_IO);
+  assert_non_null(strstr(err.message, "metrics.csv"));
+  vgg_trainer_close(trainer);
+  assert_int_equal(unlink(tiny_path(&t, "run/metrics.csv")), 0);
+  tiny_train(tiny_resume(&t, "run", NULL), UINT64_MAX);
+  tiny_train(tiny_create(&t, "straight", tiny_options(NULL)), UINT64_MAX);
+  assert_same_run(&t, "straight", "run");
+  tiny_close(&t);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_run_keeps_its_directory), cmocka_unit_test(numbered_directories),
+      cmocka_unit_test(one_process_at_a_time),     cmocka_unit_test(bad_numbers),
+      cmocka_unit_test(data_that_does_not_fit),    cmocka_unit_test(configuration),
+      cmocka_unit_test(defaults_of_d2l),           cmocka_unit_test(a_write_that_fails),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
