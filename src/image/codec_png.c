@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/error.h"
 #include "image/codec.h"
@@ -45,16 +46,14 @@ static vgg_status broken(const png_job *job, vgg_error *err) {
   return err_set(err, VGG_BAD_CONTENT, "%s: broken PNG: %s", job->in->name, job->message);
 }
 
-/* Only the size, the palette, transparency and EXIF are read; texts and profiles, which may unpack
- * to megabytes, are passed over. */
+/* Only the size, the palette and transparency are read. Texts and profiles, which may unpack to
+ * megabytes, are passed over, and so is EXIF, for which libpng takes all memory that it claims. */
 static vgg_status read_header(png_job *job, vgg_error *err) {
   png_structp png = job->png;
   if (setjmp(png_jmpbuf(png))) return broken(job, err);
   png_set_read_fn(png, job, on_read);
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* codec_check_size has ours */
-  png_set_chunk_malloc_max(png, job->in->limits->scratch);
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf", 1);
   png_read_info(png, job->info);
   job->height = png_get_image_height(png, job->info);
   job->width = png_get_image_width(png, job->info);
@@ -80,11 +79,19 @@ static vgg_status read_pixels(png_job *job, int passes, vgg_error *err) {
   return VGG_OK;
 }
 
-static int orientation_of(const png_job *job) {
-  png_bytep bytes;
-  png_uint_32 size;
-  if (!png_get_eXIf_1(job->png, job->info, &size, &bytes)) return 1;
-  return exif_orientation(bytes, size);
+/* Walks over the chunks (length, name, data, CRC) of a file that libpng has read to its end. */
+static int orientation_of(const codec_input *in) {
+  size_t at = 8; /* the signature */
+  while (in->size - at >= 12) {
+    const uint8_t *name = in->bytes + at + 4;
+    const size_t length = png_get_uint_32(in->bytes + at);
+    if (length > in->size - at - 12) break;
+    if (memcmp(name, "eXIf", 4) == 0 &&
+        crc32(0, name, (uInt)length + 4) == png_get_uint_32(name + 4 + length))
+      return exif_orientation(name + 4, length);
+    at += length + 12;
+  }
+  return 1;
 }
 
 /* Lays the picture over black, in place: what is written never overtakes what is read. */
@@ -104,7 +111,7 @@ static vgg_status decode(png_job *job, vgg_image *out, int *orientation, vgg_err
     status = codec_alloc(job->in, job->height, job->width, job->stored, &job->pixels, err);
   if (!status) status = read_pixels(job, passes, err);
   if (status) return status;
-  *orientation = orientation_of(job);
+  *orientation = orientation_of(job->in);
   const bool alpha = job->stored % 2 == 0;
   if (alpha) drop_alpha(job->pixels, job->height * job->width, job->stored);
   *out = (vgg_image){.channels = job->stored - alpha,
