@@ -18,7 +18,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors are littl
 enum { BLOCK_BYTES = 1 << 20 };
 static const char best_name[] = "best.safetensors", state_prefix[] = "state.";
 
-/* Rows of a tensor that fill about a block, and what the largest block of all tensors takes. */
+/* How many of a tensor's rows make a block: at least one, however long. */
 static int block_rows(const net_param *p) {
   const size_t row = p->count / (size_t)p->shape[0] * sizeof(float);
   const size_t rows = row < BLOCK_BYTES ? BLOCK_BYTES / row : 1;
@@ -223,12 +223,13 @@ vgg_status vgg_model_load(const char *path, vgg_model **out, vgg_error *err) {
   if (!path_is_dir(path)) return model_load_with(path, out, NULL, err);
   char *best = path_join(path, best_name);
   if (!best) return err_no_memory(err, path, strlen(path) + sizeof best_name + 1);
-  const vgg_status status = path_exists(best)
-                                ? model_load_with(best, out, NULL, err)
-                                : err_set(err, VGG_NO_INPUT,
-                                          "%s: holds no %s: not a run directory, or a run without "
-                                          "an evaluated epoch",
-                                          path, best_name);
+  const vgg_status status =
+      path_exists(best)
+          ? model_load_with(best, out, NULL, err)
+          : err_set(err, VGG_NO_INPUT,
+                    "%s: holds no %s: not a run directory, or none of its epochs was evaluated "
+                    "(then name its last.safetensors)",
+                    path, best_name);
   free(best);
   return status;
 }

@@ -28,7 +28,8 @@ typedef struct st_tensor {
 
 typedef struct st_file st_file;
 
-/* Maps and checks a file. Fails with VGG_NO_INPUT, VGG_BAD_CONTENT, VGG_NO_MEMORY. */
+/* Maps and checks a file, which nobody may shorten until st_close: replace it by renaming, as
+ * st_write does. Fails with VGG_NO_INPUT, VGG_BAD_CONTENT, VGG_NO_MEMORY. */
 vgg_status st_open(const char *path, st_file **out, vgg_error *err);
 /* The same on bytes in memory, borrowed until st_close; `name` stands in messages. */
 vgg_status st_open_bytes(const char *name, const uint8_t *bytes, size_t size, st_file **out,

@@ -93,7 +93,7 @@ static void test_alignment(void **state) {
   (void)state;
   const st_output tensor = {"a", "U8", 1, {1}, 1, emit_counted, "\1x"};
   for (size_t i = 0; i <= 8; i++) {
-    const st_pair pair = {"k", "12345678" + i};
+    const st_pair pair = {"k", &"12345678"[i]};
     assert_int_equal(st_write(path, &tensor, 1, &pair, 1, NULL), VGG_OK);
     uint8_t *bytes;
     size_t size;
