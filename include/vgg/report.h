@@ -30,7 +30,7 @@ VGG_API vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_poi
 
 /* The same curves for a terminal, in UTF-8 with Braille dots: `height` lines of at most `width`
  * characters, each with a newline, the legend last.
- *   width   54 to 1000; from 72 on the legend holds the newest values
+ *   width   54 to 1000; from 75 on the legend holds the newest values
  *   height  5 to 1000
  *   text    on success fresh memory: free with free()
  * Fails with VGG_BAD_VALUE or VGG_NO_MEMORY. */

@@ -18,7 +18,7 @@
 #include "vgg/report.h"
 
 enum { CELL_WIDTH = 2, CELL_HEIGHT = 4, LABEL_WIDTH = 9 };
-enum { LEGEND_WIDTH = 54, LEGEND_VALUES = 18 }; /* without and for the newest values */
+enum { LEGEND_WIDTH = 54, LEGEND_VALUES = 21 }; /* without and for the newest values */
 
 typedef struct grid {
   int columns, rows; /* of cells */
@@ -89,7 +89,7 @@ static void add_rows(text *t, const grid *g) {
     const bool labelled = row == 0 || row == g->rows - 1;
     const double value = row == 0 ? g->y.high : g->y.low;
     if (labelled)
-      text_add(t, fabs(value) < 1e4 ? "%*.2f ┤" : "%*.2g ┤", LABEL_WIDTH - 2, value);
+      text_add(t, fabs(value) < 1e4 ? "%*.2f ┤" : "%*.1g ┤", LABEL_WIDTH - 2, value);
     else
       text_add(t, "%*s│", LABEL_WIDTH - 1, "");
     for (int column = 0; column < g->columns; column++) {
@@ -127,7 +127,7 @@ static void add_legend(text *t, const vgg_curve_point *points, size_t num_points
   for (int s = 0; s < CURVE_SERIES; s++) {
     const double value = newest(points, num_points, (curve_series)s, epochs);
     text_add(t, "%s%s %s", s ? "   " : "", marks[s], curve_names[s]);
-    if (!isnan(value) && width >= LEGEND_WIDTH + LEGEND_VALUES) text_add(t, " %.3f", value);
+    if (!isnan(value) && width >= LEGEND_WIDTH + LEGEND_VALUES) text_add(t, fabs(value) < 100 ? " %.3f" : " %.0e", value);
   }
   text_add(t, "\n");
 }
