@@ -127,7 +127,8 @@ static void add_legend(text *t, const vgg_curve_point *points, size_t num_points
   for (int s = 0; s < CURVE_SERIES; s++) {
     const double value = newest(points, num_points, (curve_series)s, epochs);
     text_add(t, "%s%s %s", s ? "   " : "", marks[s], curve_names[s]);
-    if (!isnan(value) && width >= LEGEND_WIDTH + LEGEND_VALUES) text_add(t, fabs(value) < 100 ? " %.3f" : " %.0e", value);
+    if (!isnan(value) && width >= LEGEND_WIDTH + LEGEND_VALUES)
+      text_add(t, fabs(value) < 100 ? " %.3f" : " %.0e", value);
   }
   text_add(t, "\n");
 }
