@@ -82,10 +82,11 @@ static void print_confusion(const vgg_model *model, const vgg_evaluation *e) {
 
 static void print_mistakes(const vgg_model *model, const vgg_evaluation *e) {
   int width = name_width(model, e->classes);
-  printf("\n%7s  %-*s  %-*s  %s\n", "mistake", width, "is", width, "taken for", "probability");
+  if (width < 9) width = 9; /* "taken for" */
+  printf("\n%7s  %-*s  %-*s  %11s\n", "mistake", width, "is", width, "taken for", "probability");
   for (size_t i = 0; i < e->num_mistakes; i++) {
     const vgg_mistake *m = &e->mistakes[i];
-    printf("%7zu  %-*s  %-*s  %.4f\n", m->index, width, vgg_model_class_name(model, m->label),
+    printf("%7zu  %-*s  %-*s  %11.4f\n", m->index, width, vgg_model_class_name(model, m->label),
            width, vgg_model_class_name(model, m->guess), (double)m->probability);
   }
 }

@@ -42,7 +42,7 @@ typedef struct session {
   vgg_predictor *predictor;
   vgg_preprocess rule;
   int classes, top;
-  bool json, csv;
+  bool json, csv, rule_said;
   uint8_t *pixels;      /* [h][w][c] of rule.input */
   float *probabilities; /* [classes] */
   int *order;           /* [top], likeliest first */
@@ -119,6 +119,17 @@ static void sort_top(session *s) {
   }
 }
 
+/* Once, before the first answer. */
+static void say_rule(session *s) {
+  if (s->rule_said) return;
+  s->rule_said = true;
+  cli_note(
+      "pictures become input so: EXIF orientation applied, alpha over black%s%s, resized (bilinear)"
+      " to cover %dx%d, cropped at the centre",
+      s->rule.input.c == 1 ? ", colour to grey (Pillow's L)" : "",
+      s->rule.invert ? ", inverted" : "", s->rule.input.h, s->rule.input.w);
+}
+
 static vgg_status classify(session *s, const vgg_image *image, const char *name, int label,
                            vgg_error *err) {
   vgg_status status = vgg_preprocess_apply(&s->rule, image, s->pixels, err);
@@ -126,6 +137,7 @@ static vgg_status classify(session *s, const vgg_image *image, const char *name,
     status = vgg_predictor_logits(s->predictor, 1, s->pixels, s->probabilities, err);
   }
   if (status != VGG_OK) return status;
+  say_rule(s);
   vgg_softmax(s->probabilities, s->classes, s->probabilities);
   sort_top(s);
   if (s->json) {
@@ -243,14 +255,6 @@ static int predict_data(session *s, const predict_args *a) {
 /* ---- command ----------------------------------------------------------------------------------
  */
 
-static void say_rule(const vgg_preprocess *rule) {
-  cli_note(
-      "pictures become input so: EXIF orientation applied, alpha over black%s%s, resized (bilinear)"
-      " to cover %dx%d, cropped at the centre",
-      rule->input.c == 1 ? ", colour to grey (Pillow's L)" : "", rule->invert ? ", inverted" : "",
-      rule->input.h, rule->input.w);
-}
-
 static bool session_open(session *s, const predict_args *a, vgg_model *model, vgg_error *err) {
   vgg_run_options options = run_args_get(&a->run);
   options.batch = 1; /* so that no answer depends on the pictures beside it */
@@ -286,7 +290,6 @@ static int predict(const predict_args *a, vgg_model *model, char **paths, int nu
   if (!session_open(&s, a, model, &err)) {
     code = cli_error(&err);
   } else {
-    say_rule(&s.rule);
     if (a->csv) printf("picture,rank,class,name,probability,label\n");
     if (a->index != NULL) code = predict_data(&s, a);
     for (int i = 0; i < num_paths; i++) {
