@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Training: the tutorial's train_ch6 as an object that can be stopped and resumed at any step.
+ *
+ * A run lives in a directory of its own:
+ *
+ *   config.json            all that was asked for, what auto chose, each stage's kernels
+ *   metrics.jsonl, .csv    a record for each point of the curves
+ *   curves.svg, .png       replaced whole at every point (.png where the build has cairo)
+ *   last.safetensors       model and state: written before the first step, at each epoch's end,
+ *                          every save_seconds and when the run stops
+ *   best.safetensors       weights with the highest test accuracy, the first on ties; without
+ *                          evaluation, or before the first one, the newest that an epoch or the
+ *                          run ended with
+ *
+ * Model files are replaced atomically: after a crash the old or the new one is there, whole.
  */
 #ifndef VGG_TRAIN_H
 #define VGG_TRAIN_H
