@@ -13,7 +13,12 @@ static inline __m512i load_pairs(const float *w) {
 /* Rows k .. k + 15, columns c .. c + 31 -> 16 lines: pairs of columns, 16 rows each. */
 static inline void tile_forward(int C, const float *w, uint16_t *to) {
   __m512i r[16];
-  for (int k = 0; k < 16; k++) r[k] = load_pairs(w + (size_t)k * C);
+  for (int k = 0; k < 16; k++) {
+    const float *row = w + (size_t)k * C;
+    r[k] = load_pairs(row);
+    _mm_prefetch((const char *)(row + OD_TILE), _MM_HINT_T0); /* the next tile's two lines */
+    _mm_prefetch((const char *)(row + OD_TILE + 16), _MM_HINT_T0);
+  }
   transpose_16x16(r);
   for (int pair = 0; pair < 16; pair++)
     _mm512_stream_si512((void *)(to + pair * 2 * OD_TILE), r[pair]);

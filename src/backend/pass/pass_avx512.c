@@ -57,15 +57,14 @@ static inline void pool_pair_bf16(const uint16_t *x, const uint16_t *below, uint
   const __m512i t0 = _mm512_loadu_si512(x), t1 = _mm512_loadu_si512(x + 32);
   const __m512i u0 = _mm512_loadu_si512(below), u1 = _mm512_loadu_si512(below + 32);
   __m256i place;
-  const __m512i m = max4_bf16(
-      _mm512_shuffle_i64x2(t0, t1, LOWER), _mm512_shuffle_i64x2(t0, t1, UPPER),
-      _mm512_shuffle_i64x2(u0, u1, LOWER), _mm512_shuffle_i64x2(u0, u1, UPPER), &place);
+  const __m512i m =
+      max4_bf16(_mm512_shuffle_i64x2(t0, t1, LOWER), _mm512_shuffle_i64x2(t0, t1, UPPER),
+                _mm512_shuffle_i64x2(u0, u1, LOWER), _mm512_shuffle_i64x2(u0, u1, UPPER), &place);
   _mm512_storeu_si512(y, m);
   if (index) _mm256_storeu_si256((__m256i *)index, place);
 }
 
-static void pool_row_bf16_512(const pass_pool *d, const void *input, void *output,
-                              uint8_t *index) {
+static void pool_row_bf16_512(const pass_pool *d, const void *input, void *output, uint8_t *index) {
   if (d->size != 2 || d->stride != 2) {
     pool_row_bf16(d, input, output, index);
     return;
@@ -146,8 +145,7 @@ static void unpool_pairs_f32(int K, int count, uint8_t left, const uint8_t *inde
       const __mmask16 in = lanes16(K - k);
       const __m128i at = _mm_maskz_loadu_epi8(in, index + k);
       const __m512 g = _mm512_maskz_loadu_ps(in, dy + k);
-      _mm512_mask_storeu_ps(dx + k, in,
-                            _mm512_maskz_mov_ps(_mm_cmpeq_epi8_mask(at, place0), g));
+      _mm512_mask_storeu_ps(dx + k, in, _mm512_maskz_mov_ps(_mm_cmpeq_epi8_mask(at, place0), g));
       _mm512_mask_storeu_ps(dx + K + k, in,
                             _mm512_maskz_mov_ps(_mm_cmpeq_epi8_mask(at, place1), g));
     }
