@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "format/model.h"
 #include "tiny.h"
 
 /* One epoch of so many batches; the last one has a picture less than the others. */
@@ -208,6 +209,38 @@ static void divergence_stops_the_run(void **state) {
   tiny_close(&t);
 }
 
+static void scale(const net_params *params, float *values, const char *name, double factor) {
+  for (int p = 0; p < params->count; p++)
+    for (size_t i = 0; i < params->at[p].count && strcmp(params->at[p].name, name) == 0; i++) {
+      float *v = &values[params->at[p].offset + i];
+      *v = (float)(*v * factor);
+    }
+}
+
+/* What one layer makes small and the next one large again leaves the loss as it was, but the
+ * gradient in between is beyond a float. No weight may have changed then. */
+static void a_gradient_stops_the_run(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 20, 4);
+  vgg_trainer *trainer = tiny_create(&t, "run", tiny_options(NULL));
+  const vgg_model *model = vgg_trainer_model(trainer);
+  const size_t bytes = model->params.floats * sizeof(float);
+  scale(&model->params, model->values, "features.3.weight", 1e-39);
+  scale(&model->params, model->values, "features.3.bias", 0);
+  scale(&model->params, model->values, "classifier.0.weight", .9e39);
+  float *before = malloc(bytes);
+  assert_non_null(before);
+  memcpy(before, model->values, bytes);
+  vgg_error err = {0};
+  assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, NULL, &err), VGG_BAD_CONTENT);
+  if (!strstr(err.message, "step 1, lr 0.05: a gradient of conv")) fail_msg("%s", err.message);
+  assert_memory_equal(before, model->values, bytes);
+  free(before);
+  vgg_trainer_close(trainer);
+  tiny_close(&t);
+}
+
 /* Data order, dropout and weights hang on the seed alone. */
 static void threads_do_not_show(void **state) {
   (void)state;
@@ -241,10 +274,15 @@ static void it_learns(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(points_of_the_curves),      cmocka_unit_test(what_the_callback_sees),
-      cmocka_unit_test(best_is_the_first_on_ties), cmocka_unit_test(without_evaluation),
-      cmocka_unit_test(max_steps_ends_there),      cmocka_unit_test(divergence_stops_the_run),
-      cmocka_unit_test(threads_do_not_show),       cmocka_unit_test(it_learns),
+      cmocka_unit_test(points_of_the_curves),
+      cmocka_unit_test(what_the_callback_sees),
+      cmocka_unit_test(best_is_the_first_on_ties),
+      cmocka_unit_test(without_evaluation),
+      cmocka_unit_test(max_steps_ends_there),
+      cmocka_unit_test(divergence_stops_the_run),
+      cmocka_unit_test(a_gradient_stops_the_run),
+      cmocka_unit_test(threads_do_not_show),
+      cmocka_unit_test(it_learns),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
