@@ -104,35 +104,41 @@ static void what_the_callback_sees(void **state) {
   tiny_close(&t);
 }
 
-/* Four pictures for a test: ties are sure. Which epoch's weights does best.safetensors hold? */
+/* Which epoch's weights does best.safetensors hold? Told by their test loss. */
 typedef struct best_watch {
-  double best;
-  int epoch;
   const tiny *t;
+  double acc, loss; /* of the best epoch so far */
+  int ties;
 } best_watch;
+
+static double loss_of_best(const tiny *t) {
+  const vgg_train_options same = tiny_options(NULL);
+  vgg_model *model;
+  vgg_predictor *predictor;
+  vgg_evaluation *e;
+  assert_int_equal(vgg_model_load(tiny_path(t, "run"), &model, NULL), VGG_OK);
+  assert_int_equal(vgg_predictor_create(model, &same.run, &predictor, NULL), VGG_OK);
+  assert_int_equal(vgg_evaluate(predictor, t->test, NULL, NULL, &e, NULL), VGG_OK);
+  const double loss = e->loss;
+  vgg_evaluation_free(e);
+  vgg_predictor_close(predictor);
+  vgg_model_close(model);
+  return loss;
+}
 
 static bool watch_best(const vgg_train_state *s, void *user) {
   best_watch *w = user;
   if (s->when != VGG_AFTER_EPOCH) return false;
-  const vgg_train_options same = tiny_options(NULL);
-  vgg_model *model;
-  assert_int_equal(vgg_model_load(tiny_path(w->t, "run"), &model, NULL), VGG_OK);
-  vgg_predictor *p;
-  assert_int_equal(vgg_predictor_create(model, &same.run, &p, NULL), VGG_OK);
-  vgg_evaluation *e;
-  assert_int_equal(vgg_evaluate(p, w->t->test, NULL, NULL, &e, NULL), VGG_OK);
-  if (s->test_acc > w->best) {
-    w->best = s->test_acc;
-    w->epoch = s->epoch;
-    assert_near(e->loss, s->test_loss, 1e-5);
+  w->ties += s->test_acc == w->acc;
+  if (s->test_acc > w->acc) {
+    w->acc = s->test_acc;
+    w->loss = s->test_loss;
   }
-  assert_true((double)e->correct / (double)e->total == w->best);
-  vgg_evaluation_free(e);
-  vgg_predictor_close(p);
-  vgg_model_close(model);
+  assert_near(loss_of_best(w->t), w->loss, 1e-6);
   return false;
 }
 
+/* Four pictures for a test, so that ties are sure. */
 static void best_is_the_first_on_ties(void **state) {
   (void)state;
   tiny t;
@@ -140,11 +146,12 @@ static void best_is_the_first_on_ties(void **state) {
   vgg_train_options options = tiny_options(NULL);
   options.run.batch = 40;
   options.epochs = 8;
+  options.lr = .005;
   vgg_trainer *trainer = tiny_create(&t, "run", options);
-  best_watch w = {.best = -1, .t = &t};
+  best_watch w = {.t = &t, .acc = -1};
   assert_int_equal(vgg_trainer_run(trainer, watch_best, &w, NULL, NULL), VGG_OK);
   vgg_trainer_close(trainer);
-  assert_true(w.epoch < 7); /* so that a tie or a fall came after it */
+  assert_true(w.ties > 0);
   tiny_close(&t);
 }
 
@@ -199,9 +206,7 @@ static void divergence_stops_the_run(void **state) {
   vgg_trainer *trainer = tiny_create(&t, "run", options);
   vgg_error err = {0};
   assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, NULL, &err), VGG_BAD_CONTENT);
-  assert_non_null(strstr(err.message, "lr 1e+30"));
-  assert_non_null(strstr(err.message, "not finite"));
-  assert_non_null(strstr(err.message, "step "));
+  assert_non_null(strstr(err.message, "step 2, lr 1e+30: the loss is not finite"));
   vgg_trainer_close(trainer);
   vgg_model *last;
   assert_int_equal(vgg_model_load(tiny_path(&t, "run/last.safetensors"), &last, NULL), VGG_OK);

@@ -50,6 +50,22 @@ static void many_parts(void **state) {
   tiny_close(&t);
 }
 
+/* The backend, precision and threads that a user gets unasked. */
+static void as_auto_chooses(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  vgg_train_options options = tiny_options(NULL);
+  options.run = (vgg_run_options){.threads = 2, .batch = TINY_BATCH};
+  tiny_train(tiny_create(&t, "straight", options), UINT64_MAX);
+  tiny_train(tiny_create(&t, "stopped", options), BATCHES + 2);
+  vgg_trainer *trainer = tiny_resume(&t, "stopped", NULL);
+  assert_string_equal(vgg_trainer_note(trainer), "");
+  tiny_train(trainer, UINT64_MAX);
+  assert_same_run(&t, "straight", "stopped");
+  tiny_close(&t);
+}
+
 static bool in_evaluation(const vgg_train_state *s, void *user) {
   (void)user;
   return s->when == VGG_DURING_EVAL && s->epoch == 0 && s->eval_done > TINY_BATCH;
@@ -233,6 +249,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(at_any_step),
       cmocka_unit_test(many_parts),
+      cmocka_unit_test(as_auto_chooses),
       cmocka_unit_test(in_the_middle_of_an_evaluation),
       cmocka_unit_test(longer_than_planned),
       cmocka_unit_test(nothing_left_to_do),
