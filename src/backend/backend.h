@@ -93,6 +93,9 @@ struct stage {
   stage_env env;
   stage_sizes sizes;
   char detail[160]; /* kernels, for `describe --plan` */
+  /* Its sums may have so many times the rounding error of a direct fp32 sum (eps32 * sqrt(terms) *
+   * sum |ab|), derived where the algorithm is not the direct one; 0 stands for 1. */
+  double error_factor;
 };
 
 /* One row of backends.def. */

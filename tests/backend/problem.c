@@ -5,7 +5,9 @@
  * Bounds. A sum of T products in fp32, in any order, errs by about sqrt(T) roundings of its largest
  * partial sum, which is at most M = sum |a b|; eps32 = 2^-23 is two roundings:
  *
- *   error = eps32 sqrt(T) M  +  eps32 |y|  [+ u16 |y| for each rounding to bf16, u16 = 2^-8]
+ *   error = c eps32 sqrt(T) M  +  eps32 |y|  [+ u16 |y| for each rounding to bf16, u16 = 2^-8]
+ *
+ * c is the stage's own error_factor, 1 for direct sums.
  *
  * M comes from the same operation on absolute values. */
 #include "problem.h"
@@ -75,7 +77,7 @@ static op_conv_dims conv_dims(const problem *p) {
 static void add_sum_error(const problem *p, double terms, const double *magnitude, answer *a) {
   if (p->integers) return;
   for (size_t i = 0; i < a->count; i++)
-    a->error[i] += EPS32 * (sqrt(terms) * magnitude[i] + fabs(a->value[i]));
+    a->error[i] += EPS32 * (p->error_factor * sqrt(terms) * magnitude[i] + fabs(a->value[i]));
 }
 
 static void add_bf16_error(double roundings, const double *magnitude, answer *a) {
@@ -181,11 +183,16 @@ static void solve_backward(problem *p, size_t z_count, const size_t *source) {
   free(dz), free(adz), free(ax), free(aw), free(adx), free(adw), free(adb);
 }
 
-problem *problem_create(const stage_spec *spec, const stage_env *env, int n, bool integers,
-                        bool backward, uint64_t seed) {
+problem *problem_create(const stage *s, int n, bool integers, bool backward, uint64_t seed) {
+  const stage_spec *spec = &s->spec;
+  const stage_env *env = &s->env;
   problem *p = calloc(1, sizeof *p);
   assert_non_null(p);
-  *p = (problem){.spec = *spec, .env = *env, .n = n, .integers = integers};
+  *p = (problem){.spec = *spec,
+                 .env = *env,
+                 .n = n,
+                 .integers = integers,
+                 .error_factor = s->error_factor > 0 ? s->error_factor : 1};
   p->masked = backward && spec->dropout;
   p->x_count = (size_t)n * spec->H * spec->W * spec->C;
   p->y_count = (size_t)n * spec->OP * spec->OQ * spec->K;

@@ -23,6 +23,7 @@ typedef struct problem {
   stage_spec spec;
   stage_env env;
   int n;
+  double error_factor; /* of the stage's sums */
   bool integers, masked; /* masked: dropout is on in this pass */
   size_t x_count, y_count, w_count;
   double *x, *w, *b, *dy; /* already rounded to the types that the stage reads */
@@ -32,8 +33,7 @@ typedef struct problem {
 
 /* Makes and solves one, by forward alone or by a training pass (with dropout, and gradients); ends
  * the test without memory. Free with problem_free. */
-problem *problem_create(const stage_spec *spec, const stage_env *env, int n, bool integers,
-                        bool backward, uint64_t seed);
+problem *problem_create(const stage *s, int n, bool integers, bool backward, uint64_t seed);
 void problem_free(problem *p);
 
 #endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the AVX-512 kernels share: 16 values in fp32 or bf16 under a mask, and the 2x2 max-pool.
+ */
+#ifndef NATIVE_LANES_AVX512_H
+#define NATIVE_LANES_AVX512_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef __m512 vec;
+
+INLINE vec splat(float x) { return _mm512_set1_ps(x); }
+
+INLINE vec load_masked(bool bf16, __mmask16 mask, const void *base, ptrdiff_t at) {
+  if (!bf16) return _mm512_maskz_loadu_ps(mask, (const float *)base + at);
+  const __m256i half = _mm256_maskz_loadu_epi16(mask, (const uint16_t *)base + at);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* To nearest, ties to even; NaN stays NaN (quiet). */
+INLINE __m256i to_bf16(vec x) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  const __m512i kept = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+}
+
+INLINE void store_masked(bool bf16, __mmask16 mask, void *base, ptrdiff_t at, vec x) {
+  if (bf16)
+    _mm256_mask_storeu_epi16((uint16_t *)base + at, mask, to_bf16(x));
+  else
+    _mm512_mask_storeu_ps((float *)base + at, mask, x);
+}
+
+/* Lanes that exist of the 16 channels from `channel` on. */
+INLINE __mmask16 lanes_of(int C, int channel) {
+  const int left = C - channel;
+  return left >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1);
+}
+
+/* max that a NaN on either side survives (maxps gives its second operand then). */
+INLINE vec max_nan(vec a, vec b) {
+  const __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+  return _mm512_mask_mov_ps(_mm512_max_ps(a, b), nan, a);
+}
+
+/* One 2x2 window: its maximum, and four masks that say where it was. Where the ReLU closed the
+ * output, no place is open. */
+INLINE vec pool_window(const vec v[4], uint16_t *masks) {
+  const vec top = max_nan(max_nan(v[0], v[1]), max_nan(v[2], v[3]));
+  if (masks) {
+    __mmask16 left = _mm512_cmp_ps_mask(top, _mm512_setzero_ps(), _CMP_GT_OQ);
+    for (int i = 0; i < 4; i++) {
+      const __mmask16 here = _mm512_mask_cmp_ps_mask(left, v[i], top, _CMP_EQ_OQ);
+      masks[i] = here;
+      left &= (__mmask16)~here;
+    }
+  }
+  return top;
+}
+
+/* dy = y > 0 ? dy : 0 for `count` values, in place. */
+static inline void relu_mask(bool bf16, size_t count, const void *y, void *dy) {
+  for (size_t i = 0; i < count; i += 16) {
+    const __mmask16 lanes =
+        count - i >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (count - i)) - 1);
+    const vec out = load_masked(bf16, lanes, y, (ptrdiff_t)i);
+    const __mmask16 open = _mm512_mask_cmp_ps_mask(lanes, out, _mm512_setzero_ps(), _CMP_GT_OQ);
+    if (bf16) {
+      uint16_t *to = (uint16_t *)dy + i;
+      _mm256_mask_storeu_epi16(to, lanes, _mm256_maskz_loadu_epi16(open, to));
+    } else {
+      float *to = (float *)dy + i;
+      _mm512_mask_storeu_ps(to, lanes, _mm512_maskz_loadu_ps(open, to));
+    }
+  }
+}
+
+#endif

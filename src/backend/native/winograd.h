@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Winograd's F(4x4, 3x3) in fp32 (Lavin & Gray, arXiv 1509.09308): a 4x4 tile of outputs from a
+ * 6x6 tile of inputs with 36 products a channel pair where the direct way takes 144.
+ *
+ *      input 6x6 --B'dB--> V      filter 3x3 --GgG'--> U
+ *                            \    /
+ *              M[point] = V[point] U[point]         36 small matrix products: tiles x C x K
+ *                              |
+ *                           A'MA --> output 4x4, bias, ReLU, 2x2 max-pool
+ *
+ * Points 0, +-sqrt(1/2), +-sqrt(2), infinity: as cheap as the usual 0, +-1, +-2, infinity, with a
+ * quarter of their rounding error. With a = sqrt(1/2), b = sqrt(2), so a^2 + b^2 = 5/2, ab = 1:
+ *
+ *         | 1  0  -5/2  0   1  0 |        |  1      0     0  |
+ *         | 0 -b   -2   a   1  0 |        | -2/3 -2a/3  -1/3 |
+ *    B' = | 0  b   -2  -a   1  0 |   G =  | -2/3  2a/3  -1/3 |   A'[i][point] = point^i
+ *         | 0 -a  -1/2  b   1  0 |        |  1/6   b/6   1/3 |
+ *         | 0  a  -1/2 -b   1  0 |        |  1/6  -b/6   1/3 |
+ *         | 0  1    0 -5/2  0  1 |        |  0      0     1  |
+ *
+ * The gradient of the input is the same product with flipped, transposed filters. The gradient of
+ * the filter is F(3x3, 4x4): B' of the input times the outputs' gradient evaluated at the points,
+ * reduced over tiles, then taken back.
+ *
+ * Tiles are numbered through all images: image, tile row, tile column. Blocks of tiles stand in
+ * panels of WG_PANEL, so that one panel's products stay in 28 registers:
+ *
+ *    V  [36][panel][C/16][WG_PANEL][16]        D  [36][panel][K/32][WG_PANEL][32]
+ *    U  [K/32][36][C][32]                      M  [36][K/32][panel][WG_PANEL][32]
+ *    S  [K/32][36][C/8][8][32]
+ *
+ * with C rounded up to 16 and K to 32 by zeros. `plane` is the distance of two points in floats: an
+ * odd number of cache lines, or 36 planes would fall on the same few sets of the cache.
+ *
+ * A NaN or an infinity in a tile's input reaches every output that depends on it, and may spread as
+ * NaN to the rest of its tile.
+ */
+#ifndef NATIVE_WINOGRAD_H
+#define NATIVE_WINOGRAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WG_POINTS = 36, WG_PANEL = 14, WG_LANES = 16, WG_WIDE = 32 };
+
+/* The tiles of a plane H x W, over all images. */
+typedef struct wg_grid {
+  int H, W, TY, TX; /* TY = ceil(H / 4), TX = ceil(W / 4) */
+} wg_grid;
+
+/* Values that a transform reads: a plane [n][H][W][C], or a gradient that a 2x2 max-pool has
+ * shrunk to [n][H/2][W/2][C]. Its value belongs where its mask has a bit: one 16-bit word for 16
+ * channels and each of the four places, masks [n][H/2][W/2][ceil(C/16)][4]. */
+typedef struct wg_source {
+  const void *values;
+  const uint16_t *masks; /* NULL: a full plane */
+  bool bf16;
+  int C;
+} wg_source;
+
+/* Where the inverse transform writes: a plane, or its 2x2 max-pool with masks as above. */
+typedef struct wg_target {
+  void *values;
+  uint16_t *masks;   /* pool: written if not NULL */
+  const float *bias; /* [C rounded up to 32]; NULL: none */
+  bool bf16, relu, pool;
+  int C;
+} wg_target;
+
+typedef struct wg_kernels {
+  const char *name;
+  /* `count` tiles from number `first` become V; the last panel is filled up with zeros. */
+  void (*input)(const wg_grid *g, const wg_source *x, size_t first, int count, float *V,
+                size_t plane);
+  /* Likewise their 4x4 tiles become D; adds every value to sums[C rounded up to 32]. */
+  void (*gradient)(const wg_grid *g, const wg_source *dz, size_t first, int count, float *D,
+                   size_t plane, float *sums);
+  /* M = V U for one point and 32 outputs channels: v [panels][c16][14][16], u [c16 * 16][32],
+   * m [panels][14][32]. */
+  void (*product)(int panels, int c16, const float *v, const float *u, float *m);
+  /* The same for the lower 16 of 32 output channels; the upper half of m is not written. */
+  void (*product_half)(int panels, int c16, const float *v, const float *u, float *m);
+  /* M of output channels 32 k32 .. goes back to outputs. M is that of the first of them. */
+  void (*output)(const wg_grid *g, const wg_target *y, size_t first, int count, int k32,
+                 const float *M, size_t plane);
+  /* s [c16 * 2][8][32] += sum over tiles of v times d, for one point; d [panels][..][14][32] with
+   * d_step floats from panel to panel. */
+  void (*accumulate)(int panels, int c16, const float *v, const float *d, size_t d_step, float *s);
+  /* dy = y > 0 ? dy : 0 for `count` values, in place. */
+  void (*mask)(bool bf16, size_t count, const void *y, void *dy);
+} wg_kernels;
+
+extern const wg_kernels wg_kernels_avx512;
+
+/* U of filters w [K][3][3][C]; `flip`: the filters of backward-data, turned by 180 degrees, with C
+ * and K exchanged (the result is then laid out for K inputs and C outputs). */
+void wg_filters(int C, int K, const float *w, bool flip, int threads, float *U);
+
+/* dw [K][3][3][C] from `groups` partial S, added in order. */
+void wg_filter_gradient(int C, int K, int groups, const float *S, int threads, float *dw);
+
+static inline int wg_round(int x, int to) { return (x + to - 1) / to * to; }
+
+/* Floats between two points for blocks of `floats` each. */
+static inline size_t wg_plane(size_t floats) { return ((floats + 15) / 16 | 1) * 16; }
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * 3x3 convolutions by Winograd, with a quarter of the multiplications.
+ *
+ * Products and sums are fp32 whatever the type of the edges: bf16 edges save memory, not accuracy.
+ *
+ *   pack       U of forward | U of backward-data | bias, padded to 32
+ *   workspace  for every thread V and M, or V and D | S of every group | bias sums of every group
+ *
+ * Forward and backward-data give every thread its own range of panels: tiles do not depend on each
+ * other. Backward-weights sums over tiles in a number of groups that depends on the shape alone,
+ * each group in order, and then adds the groups in order: the result does not depend on threads.
+ */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/native/native.h"
+#include "backend/native/winograd.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+typedef struct winograd_stage {
+  stage base;
+  const wg_kernels *kernels;
+  wg_grid grid;
+  int forward_panels, data_panels, weight_panels; /* in a block, per direction */
+  int groups;
+  size_t u_forward, u_data, s_group; /* floats */
+  size_t scratch;                    /* floats for one thread */
+} winograd_stage;
+
+/* ---- sizes ----------------------------------------------------------------------------------- */
+
+static size_t v_plane(int panels, int C) {
+  return wg_plane((size_t)panels * WG_PANEL * (size_t)wg_round(C, WG_LANES));
+}
+static size_t d_plane(int panels, int K) {
+  return wg_plane((size_t)panels * WG_PANEL * (size_t)wg_round(K, WG_WIDE));
+}
+static size_t m_plane(int panels) { return wg_plane((size_t)panels * WG_PANEL * WG_WIDE); }
+
+static size_t u_floats(int C, int K) {
+  return (size_t)WG_POINTS * (size_t)wg_round(C, WG_LANES) * (size_t)wg_round(K, WG_WIDE);
+}
+
+static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Panels in a block: enough tiles that U, read once a block, costs little; few enough that V and M
+ * stay near. */
+static int product_panels(int C) { return C <= 64 ? 2 : C <= 128 ? 3 : 4; }
+static int gradient_panels(int C, int K) { return C <= 64 && K <= 64 ? 2 : 4; }
+
+/* As many partial sums as 32 MB hold, two at least, eight at most. */
+static int count_groups(size_t floats) {
+  enum { BOUND = 32 << 20 };
+  const size_t fit = BOUND / (floats * sizeof(float));
+  return fit < 2 ? 2 : fit > 8 ? 8 : (int)fit;
+}
+
+static void measure(winograd_stage *s) {
+  const stage_spec *d = &s->base.spec;
+  const bool training = s->base.env.training;
+  s->forward_panels = product_panels(d->C);
+  s->data_panels = product_panels(d->K);
+  s->weight_panels = gradient_panels(d->C, d->K);
+  s->u_forward = u_floats(d->C, d->K);
+  s->u_data = training && d->need_dx ? u_floats(d->K, d->C) : 0;
+  s->s_group = u_floats(d->C, d->K);
+  s->groups = training ? count_groups(s->s_group) : 0;
+  s->scratch = WG_POINTS * (v_plane(s->forward_panels, d->C) + m_plane(s->forward_panels));
+  if (training) {
+    s->scratch =
+        max_size(s->scratch, WG_POINTS * (v_plane(s->data_panels, d->K) + m_plane(s->data_panels)));
+    s->scratch = max_size(s->scratch, WG_POINTS * (v_plane(s->weight_panels, d->C) +
+                                                   d_plane(s->weight_panels, d->K)));
+  }
+  const size_t bias = (size_t)wg_round(d->K, WG_WIDE);
+  s->base.sizes.pack = (s->u_forward + s->u_data + bias) * sizeof(float);
+  s->base.sizes.workspace =
+      ((size_t)s->base.env.threads * s->scratch + (size_t)s->groups * (s->s_group + bias)) *
+      sizeof(float);
+  if (training && d->pool_size)
+    s->base.sizes.aux_per_image = (size_t)d->OP * (size_t)d->OQ *
+                                  (size_t)(wg_round(d->K, WG_LANES) / WG_LANES) * 4 *
+                                  sizeof(uint16_t);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static bool repack(stage *base, const float *w, const float *b, void *pack, void *workspace) {
+  (void)workspace;
+  winograd_stage *s = (winograd_stage *)base;
+  const stage_spec *d = &base->spec;
+  float *u = pack, *bias = u + s->u_forward + s->u_data;
+  wg_filters(d->C, d->K, w, false, base->env.threads, u);
+  if (s->u_data) wg_filters(d->C, d->K, w, true, base->env.threads, u + s->u_forward);
+  memset(bias, 0, (size_t)wg_round(d->K, WG_WIDE) * sizeof *bias);
+  memcpy(bias, b, (size_t)d->K * sizeof *bias);
+  return true;
+}
+
+/* One block of tiles: transform, 36 products for 32 output channels at a time, transform back. */
+static void convolve_block(const winograd_stage *s, const wg_source *x, const wg_target *y,
+                           const float *U, size_t first, int count, int max_panels,
+                           float *scratch) {
+  const int c16 = wg_round(x->C, WG_LANES) / WG_LANES;
+  const int panels = wg_round(count, WG_PANEL) / WG_PANEL;
+  const size_t vp = v_plane(max_panels, x->C), mp = m_plane(max_panels);
+  const size_t u_step = (size_t)c16 * WG_LANES * WG_WIDE;
+  float *V = scratch, *M = scratch + WG_POINTS * vp;
+  s->kernels->input(&s->grid, x, first, count, V, vp);
+  for (int k32 = 0; k32 * WG_WIDE < y->C; k32++) {
+    const bool half = y->C - k32 * WG_WIDE <= WG_LANES;
+    for (int p = 0; p < WG_POINTS; p++, U += u_step) {
+      if (half)
+        s->kernels->product_half(panels, c16, V + p * vp, U, M + p * mp);
+      else
+        s->kernels->product(panels, c16, V + p * vp, U, M + p * mp);
+    }
+    s->kernels->output(&s->grid, y, first, count, k32, M, mp);
+  }
+}
+
+static void convolve(const winograd_stage *s, int n, const wg_source *x, const wg_target *y,
+                     const float *U, int max_panels, float *workspace) {
+  const int threads = s->base.env.threads;
+  const size_t tiles = (size_t)n * (size_t)s->grid.TY * (size_t)s->grid.TX;
+  const size_t panels = (tiles + WG_PANEL - 1) / WG_PANEL;
+#pragma omp parallel num_threads(threads)
+  {
+    const size_t thread = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads();
+    const size_t end = panels * (thread + 1) / all * WG_PANEL;
+    const size_t stop = end < tiles ? end : tiles, block = (size_t)max_panels * WG_PANEL;
+    for (size_t t = panels * thread / all * WG_PANEL; t < stop; t += block)
+      convolve_block(s, x, y, U, t, (int)(stop - t < block ? stop - t : block), max_panels,
+                     workspace + thread * s->scratch);
+  }
+}
+
+static bool forward(stage *base, const stage_io *io) {
+  winograd_stage *s = (winograd_stage *)base;
+  const stage_spec *d = &base->spec;
+  const float *u = io->pack;
+  const wg_source x = {.values = io->x, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
+  const wg_target y = {.values = io->y,
+                       .masks = d->pool_size ? io->aux : NULL,
+                       .bias = u + s->u_forward + s->u_data,
+                       .bf16 = d->y_type == EDGE_BF16,
+                       .relu = d->relu,
+                       .pool = d->pool_size != 0,
+                       .C = d->K};
+  convolve(s, io->n, &x, &y, u, s->forward_panels, io->workspace);
+  return true;
+}
+
+/* dy = y > 0 ? dy : 0, in pieces that do not depend on threads (nor would the result). */
+static void apply_relu_mask(const winograd_stage *s, const stage_io *io) {
+  const stage_spec *d = &s->base.spec;
+  const size_t row = (size_t)d->OP * (size_t)d->OQ * (size_t)d->K;
+  const size_t bytes = row * edge_size(d->y_type);
+#pragma omp parallel for num_threads(s->base.env.threads) schedule(static)
+  for (int image = 0; image < io->n; image++)
+    s->kernels->mask(d->y_type == EDGE_BF16, row, (const char *)io->y + (size_t)image * bytes,
+                     (char *)io->dy + (size_t)image * bytes);
+}
+
+/* The sums of one group: its range of panels, block by block. */
+static void reduce_group(const winograd_stage *s, const wg_source *x, const wg_source *dz,
+                         size_t first, size_t stop, float *scratch, float *S, float *sums) {
+  const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, k32 = wg_round(dz->C, WG_WIDE) / WG_WIDE;
+  const size_t vp = v_plane(s->weight_panels, x->C), dp = d_plane(s->weight_panels, dz->C);
+  const size_t block = (size_t)s->weight_panels * WG_PANEL, s_step = (size_t)c16 * 16 * WG_WIDE;
+  float *V = scratch, *D = scratch + WG_POINTS * vp;
+  memset(S, 0, s->s_group * sizeof *S);
+  memset(sums, 0, (size_t)k32 * WG_WIDE * sizeof *sums);
+  for (size_t t = first; t < stop; t += block) {
+    const int count = (int)(stop - t < block ? stop - t : block);
+    const int panels = wg_round(count, WG_PANEL) / WG_PANEL;
+    s->kernels->input(&s->grid, x, t, count, V, vp);
+    s->kernels->gradient(&s->grid, dz, t, count, D, dp, sums);
+    for (int k = 0; k < k32; k++)
+      for (int p = 0; p < WG_POINTS; p++)
+        s->kernels->accumulate(panels, c16, V + p * vp, D + p * dp + (size_t)k * WG_PANEL * WG_WIDE,
+                               (size_t)k32 * WG_PANEL * WG_WIDE,
+                               S + (size_t)(k * WG_POINTS + p) * s_step);
+  }
+}
+
+static void backward_weights(const winograd_stage *s, const stage_io *io, const wg_source *x,
+                             const wg_source *dz) {
+  const stage_spec *d = &s->base.spec;
+  const int threads = s->base.env.threads;
+  const size_t tiles = (size_t)io->n * (size_t)s->grid.TY * (size_t)s->grid.TX;
+  const size_t panels = (tiles + WG_PANEL - 1) / WG_PANEL, groups = (size_t)s->groups;
+  const size_t padded = (size_t)wg_round(d->K, WG_WIDE);
+  float *scratch = io->workspace;
+  float *S = scratch + (size_t)threads * s->scratch, *sums = S + groups * s->s_group;
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (size_t g = 0; g < groups; g++) {
+    const size_t end = panels * (g + 1) / groups * WG_PANEL;
+    reduce_group(s, x, dz, panels * g / groups * WG_PANEL, end < tiles ? end : tiles,
+                 scratch + (size_t)omp_get_thread_num() * s->scratch, S + g * s->s_group,
+                 sums + g * padded);
+  }
+  wg_filter_gradient(d->C, d->K, s->groups, S, threads, io->dw);
+  for (int k = 0; k < d->K; k++) {
+    io->db[k] = sums[k];
+    for (size_t g = 1; g < groups; g++) io->db[k] += sums[g * padded + (size_t)k];
+  }
+}
+
+static bool backward(stage *base, const stage_io *io) {
+  winograd_stage *s = (winograd_stage *)base;
+  const stage_spec *d = &base->spec;
+  if (d->relu && !d->pool_size) apply_relu_mask(s, io);
+  const wg_source x = {.values = io->x, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
+  const wg_source dz = {.values = io->dy,
+                        .masks = d->pool_size ? io->aux : NULL,
+                        .bf16 = d->y_type == EDGE_BF16,
+                        .C = d->K};
+  backward_weights(s, io, &x, &dz);
+  if (io->dx) {
+    const wg_target dx = {.values = io->dx, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
+    convolve(s, io->n, &dz, &dx, (const float *)io->pack + s->u_forward, s->data_panels,
+             io->workspace);
+  }
+  return true;
+}
+
+static void destroy(stage *base) { free(base); }
+
+static const stage_ops ops = {repack, forward, backward, destroy};
+
+/* By how much F(4x4, 3x3) raises the rounding error of a sum, root mean square. In one dimension an
+ * output is the sum over points of A' times (G g) times (B' d); with the points of winograd.h the
+ * norms of the rows of B' are 2.87, 2.74, 2.74, 1.94, 1.94, 2.87, those of G 1, .88, .88, .44, .44,
+ * 1, and an output's sum has a norm of at most 4.8 where three direct products have sqrt(3): a
+ * factor of 2.8, and its square in two dimensions. F(3x3, 4x4) comes to 2.45 the same way. */
+static const double error_factor = 8;
+
+/* ---- preparing ------------------------------------------------------------------------------- */
+
+static const char *reason_to_decline(const stage_spec *d, const stage_env *env) {
+  if (env->isa < CPU_AVX512) return "needs AVX-512";
+  if (d->kind != STAGE_CONV) return "runs convolutions only";
+  if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)
+    return "runs 3x3, stride 1, pad 1 only";
+  if (d->C < WG_LANES) return "fewer than 16 input channels";
+  if (d->pool_size && (d->pool_size != 2 || d->pool_stride != 2 || !d->relu))
+    return "pools 2x2, stride 2, after a ReLU only";
+  return NULL;
+}
+
+vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
+                            size_t size, vgg_error *err) {
+  *out = NULL;
+  const char *reason = reason_to_decline(spec, env);
+  if (reason) {
+    snprintf(why, size, "%s", reason);
+    return VGG_OK;
+  }
+  winograd_stage *s = calloc(1, sizeof *s);
+  if (!s) return err_no_memory(err, "winograd stage", sizeof *s);
+  s->base = (stage){.ops = &ops,
+                    .backend = NATIVE_NAME,
+                    .spec = *spec,
+                    .env = *env,
+                    .error_factor = error_factor};
+  s->kernels = &wg_kernels_avx512;
+  s->grid = (wg_grid){spec->H, spec->W, (spec->H + 3) / 4, (spec->W + 3) / 4};
+  measure(s);
+  snprintf(s->base.detail, sizeof s->base.detail, "%s, blocks of %d tiles", s->kernels->name,
+           s->forward_panels * WG_PANEL);
+  *out = &s->base;
+  return VGG_OK;
+}
