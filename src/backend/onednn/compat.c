@@ -103,6 +103,13 @@ dnnl_status_t od_matmul_desc(const od_lib *lib, od_const_desc a, od_const_desc b
   return dnnl_matmul_primitive_desc_create(out, lib->engine, a, b, bias, c, attr);
 }
 
+dnnl_status_t od_linear_weights_desc(const od_lib *lib, od_const_desc x, od_const_desc dw,
+                                     od_const_desc dy, dnnl_primitive_attr_t attr,
+                                     dnnl_primitive_desc_t *out) {
+  return dnnl_inner_product_backward_weights_primitive_desc_create(out, lib->engine, x, dw, NULL,
+                                                                   dy, NULL, attr);
+}
+
 #else
 
 dnnl_status_t od_conv_desc(const od_lib *lib, od_pass pass, const od_conv *c,
@@ -133,6 +140,15 @@ dnnl_status_t od_matmul_desc(const od_lib *lib, od_const_desc a, od_const_desc b
                              dnnl_primitive_desc_t *out) {
   dnnl_matmul_desc_t d;
   const dnnl_status_t st = dnnl_matmul_desc_init(&d, a, b, bias, c);
+  if (st != dnnl_success) return st;
+  return dnnl_primitive_desc_create(out, &d, attr, lib->engine, NULL);
+}
+
+dnnl_status_t od_linear_weights_desc(const od_lib *lib, od_const_desc x, od_const_desc dw,
+                                     od_const_desc dy, dnnl_primitive_attr_t attr,
+                                     dnnl_primitive_desc_t *out) {
+  dnnl_inner_product_desc_t d;
+  const dnnl_status_t st = dnnl_inner_product_backward_weights_desc_init(&d, x, dw, NULL, dy);
   if (st != dnnl_success) return st;
   return dnnl_primitive_desc_create(out, &d, attr, lib->engine, NULL);
 }

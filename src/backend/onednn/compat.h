@@ -55,4 +55,10 @@ dnnl_status_t od_matmul_desc(const od_lib *lib, od_const_desc a, od_const_desc b
                              od_const_desc bias, od_const_desc c, dnnl_primitive_attr_t attr,
                              dnnl_primitive_desc_t *out);
 
+/* dw [K][C] = dy^T x for x [n][C], dy [n][K], by the inner product's own kernels; buffers x, dy,
+ * dw. */
+dnnl_status_t od_linear_weights_desc(const od_lib *lib, od_const_desc x, od_const_desc dw,
+                                     od_const_desc dy, dnnl_primitive_attr_t attr,
+                                     dnnl_primitive_desc_t *out);
+
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "backend/onednn/onednn.h"
+#include "backend/onednn/repack.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -26,10 +27,11 @@ typedef struct linear_stage {
   od_lib lib;
   od_sizes sizes;
   linear_step steps[OD_MAX_SIZES]; /* for sizes.at[i] images */
-  od_prim pack_forward, pack_data; /* masters -> pack */
-  size_t data_offset;              /* of backward-data's weights in the pack */
-  size_t scratch, dy_bytes;        /* parts of the workspace; dy in bf16 if the edge is wider */
-  edge_type type;                  /* of the products' factors */
+  od_repack *repack;               /* masters -> pack; NULL: the two below */
+  od_prim pack_forward, pack_data;
+  size_t data_offset;       /* of backward-data's weights in the pack */
+  size_t scratch, dy_bytes; /* parts of the workspace; dy in bf16 if the edge is wider */
+  edge_type type;           /* of the products' factors */
   const pass_kernels *pass;
 } linear_stage;
 
@@ -94,7 +96,7 @@ static dnnl_status_t linear_plan_create(linear_plan *p, const linear_stage *ls, 
   }
   if (!st && ls->base.env.training) {
     *what = "backward-weights matrix product";
-    st = od_matmul_desc(lib, d.dy_t, d.x, NULL, d.master, lib->plain, &p->weights);
+    st = od_linear_weights_desc(lib, d.x, d.master, d.dy, lib->plain, &p->weights);
     if (!st && first)
       st = od_matmul_desc(lib, d.dy_t, d.x, NULL, d.master, lib->add, &p->weights_add);
   }
@@ -106,9 +108,10 @@ static dnnl_status_t linear_step_create(linear_step *step, const od_lib *lib,
                                         const linear_plan *p) {
   static const int forward[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST};
   static const int product[] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
+  static const int weights[] = {DNNL_ARG_DIFF_DST, DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS};
   dnnl_status_t st = od_prim_create(&step->forward, lib, p->forward, forward, 4);
   if (!st && p->data) st = od_prim_create(&step->data, lib, p->data, product, 3);
-  if (!st && p->weights) st = od_prim_create(&step->weights, lib, p->weights, product, 3);
+  if (!st && p->weights) st = od_prim_create(&step->weights, lib, p->weights, weights, 3);
   if (!st && p->weights_add)
     st = od_prim_create(&step->weights_add, lib, p->weights_add, product, 3);
   return st;
@@ -128,6 +131,9 @@ static dnnl_status_t linear_layouts(linear_stage *ls, const linear_plan *first) 
     ls->base.sizes.pack += mem_round(dnnl_memory_desc_get_size(w));
     st = od_prim_create_reorder(&ls->pack_data, &ls->lib, d.master, w);
   }
+  const stage_spec *s = &ls->base.spec;
+  ls->repack = od_repack_for(s->K, s->C, ls->type, ls->base.env.isa, w_t,
+                             first->data ? od_arg_desc(first->data, DNNL_ARG_WEIGHTS) : NULL);
   linear_descs_free(&d);
   return st;
 }
@@ -156,11 +162,14 @@ static bool linear_repack(stage *base, const float *w, const float *b, void *pac
                           void *workspace) {
   linear_stage *ls = (linear_stage *)base;
   (void)b; /* oneDNN reads the fp32 bias from the masters */
+  char *data = ls->pack_data.primitive ? (char *)pack + ls->data_offset : NULL;
+  if (ls->repack) {
+    ls->repack(base->spec.K, base->spec.C, w, pack, data, base->env.threads);
+    return true;
+  }
   const int before = od_threads_begin(base->env.threads);
   bool ok = od_prim_run(&ls->pack_forward, &ls->lib, (const void *[]){w, pack}, workspace);
-  if (ok && ls->pack_data.primitive)
-    ok = od_prim_run(&ls->pack_data, &ls->lib, (const void *[]){w, (char *)pack + ls->data_offset},
-                     workspace);
+  if (ok && data) ok = od_prim_run(&ls->pack_data, &ls->lib, (const void *[]){w, data}, workspace);
   od_threads_end(before);
   return ok;
 }
