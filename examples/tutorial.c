@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The post, step by step: tutorial [MAX_STEPS [TEST_PICTURES]]
- */
+ * The post, step by step: tutorial [MAX_STEPS [TEST_PICTURES]] */
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "vgg/vgg.h"
+#include <vgg/vgg.h>
 
 static vgg_error err;
 
@@ -28,22 +26,20 @@ int main(int argc, char **argv) {
     if (blk.rank == 4) printf(", %d, %d", blk.dims[2], blk.dims[3]);
     printf("])\n");
   }
-
   /* ratio = 4; lr, num_epochs, batch_size = 0.05, 10, 128; train_ch6(...) */
   vgg_dataset *train, *test;
+  size_t test_limit = argc > 2 ? (size_t)atol(argv[2]) : 0;
   must(vgg_dataset_open("fashion-mnist", VGG_TRAIN, 0, &train, &err));
-  must(vgg_dataset_open("fashion-mnist", VGG_TEST, argc > 2 ? (size_t)atol(argv[2]) : 0, &test,
-                        &err));
+  must(vgg_dataset_open("fashion-mnist", VGG_TEST, test_limit, &test, &err));
   must(vgg_arch_from_blocks(conv_arch, 5, &(vgg_arch_options){.ratio = 4}, &small_net, &err));
-  vgg_train_options options = {.lr = 0.05, .epochs = 10, .run.batch = 128};
+  vgg_train_options options = {.lr = 0.05, .epochs = 10, .run = {.batch = 128}};
   if (argc > 1) options.max_steps = (uint64_t)atol(argv[1]);
   vgg_trainer *trainer;
   vgg_train_state end;
   must(vgg_trainer_create(small_net, train, test, &options, &trainer, &err));
   must(vgg_trainer_run(trainer, NULL, NULL, &end, &err));
   printf("loss %.3f, train acc %.3f\n", end.train_loss, end.train_acc);
-
-  /* evaluate_accuracy_gpu(net, test_iter), then one picture */
+  /* evaluate_accuracy_gpu(net, test_iter), then one picture of it */
   vgg_predictor *predictor;
   vgg_evaluation *found;
   const vgg_model *model = vgg_trainer_model(trainer);
@@ -57,7 +53,6 @@ int main(int argc, char **argv) {
   vgg_softmax(y_hat, 10, y_hat);
   int best = 0;
   for (int k = 1; k < 10; k++) best = y_hat[k] > y_hat[best] ? k : best;
-  printf("the first test picture: %s %.3f\n", vgg_model_class_name(model, best),
-         (double)y_hat[best]);
-  return 0; /* everything is freed with the process; a longer program closes what it opened */
+  printf("picture 0: %s %.3f\n", vgg_model_class_name(model, best), (double)y_hat[best]);
+  return 0; /* all is freed with the process; a program that goes on closes what it opened */
 }
