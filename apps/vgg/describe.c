@@ -32,10 +32,15 @@ typedef struct description {
   vgg_plan_info *plan;
 } description;
 
-static void description_free(description *d) {
-  vgg_plan_info_free(d->plan);
+static void close_data(description *d) {
   vgg_dataset_close(d->train);
   vgg_dataset_close(d->test);
+  d->train = d->test = NULL;
+}
+
+static void description_free(description *d) {
+  vgg_plan_info_free(d->plan);
+  close_data(d);
   vgg_arch_close(d->arch);
 }
 
@@ -195,23 +200,27 @@ static int print_json(const description *d) {
 /* ---- command ----------------------------------------------------------------------------------
  */
 
-/* The data of `vgg train` count in its memory. Without --data a missing package is no reason to
- * fail: the line is left out and that is said. */
+/* The data of `vgg train` counts in its memory. Where nobody asked for it with --data, missing or
+ * unfit data is no reason to fail: its line is left out and that is said. */
 static vgg_status open_data(description *d, const data_args *data, vgg_error *err) {
   const char *spec = data->data != NULL ? data->data : "fashion-mnist";
   vgg_status status = vgg_dataset_open(spec, VGG_TRAIN, data->limit, &d->train, err);
   if (status == VGG_OK) status = vgg_dataset_open(spec, VGG_TEST, data->test_limit, &d->test, err);
   if (status == VGG_OK) {
-    bool fits = vgg_dataset_shape(d->train).c == vgg_arch_get_options(d->arch)->input.c;
-    if (fits || data->data != NULL) return VGG_OK;
-  } else if (status != VGG_NO_INPUT || data->data != NULL) {
+    vgg_shape in = vgg_arch_get_options(d->arch)->input;
+    int channels = vgg_dataset_shape(d->train).c;
+    if (channels == in.c) return VGG_OK;
+    status = err->status = VGG_BAD_VALUE;
+    snprintf(err->message, sizeof err->message,
+             "%s: found pictures of %d channel%s, wanted %d as in --input %dx%dx%d", spec, channels,
+             channels == 1 ? "" : "s", in.c, in.c, in.h, in.w);
+  } else if (status != VGG_NO_INPUT) {
     return status;
   }
-  cli_note("fashion-mnist %s: the memory for training is without a data cache",
-           status == VGG_OK ? "does not fit this input" : "is not installed");
-  vgg_dataset_close(d->train);
-  vgg_dataset_close(d->test);
-  d->train = d->test = NULL;
+  close_data(d);
+  if (data->data != NULL) return status;
+  cli_note("%s %s: the memory for training is without a data cache", spec,
+           status == VGG_NO_INPUT ? "is not installed" : "does not fit this input");
   return VGG_OK;
 }
 
