@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 # What quickstart and check need of Debian 12+ or Ubuntu 24.04+, and how they get it.
 
-build_packages="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libpng-dev
-  libjpeg-dev libjansson-dev libcairo2-dev fonts-dejavu-core dataset-fashion-mnist"
+# (Debian's oneDNN asks CMake for OpenCL's headers, which libdnnl-dev only recommends.)
+build_packages="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev zlib1g-dev
+  libpng-dev libjpeg-dev libjansson-dev libcairo2-dev fonts-dejavu-core dataset-fashion-mnist"
 check_packages="g++ libcmocka-dev"
 
 # Prints those of the packages that are not installed.
