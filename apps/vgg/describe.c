@@ -239,7 +239,11 @@ int cmd_describe(int argc, char **argv) {
   opt_flag(&list, "plan", &plan);
   int code;
   if (!opt_parse(&list, argc, argv, &code)) return code;
-  if (json) format = "json";
+  json |= strcmp(format, "json") == 0;
+  bool tutorial = !json && strcmp(format, "tutorial") == 0;
+  if (plan && tutorial) {
+    return cli_fail(CLI_USAGE, "found --plan and --format tutorial, wanted one of them");
+  }
 
   description d = {0};
   vgg_error err;
@@ -247,8 +251,7 @@ int cmd_describe(int argc, char **argv) {
   vgg_run_options run_options = run_args_get(&run);
   vgg_status status =
       vgg_arch_from_text(net.arch != NULL ? net.arch : "vgg11", &options, &d.arch, &err);
-  bool tutorial = strcmp(format, "tutorial") == 0;
-  if (status == VGG_OK && !tutorial && !plan) status = open_data(&d, &data, &err);
+  if (status == VGG_OK && (json || !(tutorial || plan))) status = open_data(&d, &data, &err);
   if (status == VGG_OK && !tutorial) {
     status = vgg_plan_describe(d.arch, &run_options, d.train, d.test, &d.plan, &err);
   }
@@ -257,7 +260,7 @@ int cmd_describe(int argc, char **argv) {
     code = cli_error(&err);
   } else if (tutorial) {
     print_tutorial(&d);
-  } else if (strcmp(format, "json") == 0) {
+  } else if (json) {
     code = print_json(&d);
   } else if (plan) {
     print_plan(&d);

@@ -53,9 +53,13 @@ static void on_signal(int number) {
 }
 
 static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  /* A closed terminal stops a run as well, unless nohup said otherwise. */
+  if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+    sigaction(SIGHUP, &action, NULL);
+  }
   /* A reader that went away must not end a run; main reports results that did not arrive. */
   signal(SIGPIPE, SIG_IGN);
 }
