@@ -36,9 +36,9 @@ need_packages() {
     fi
   fi
   echo "installing ${missing[*]}" >&2
-  $become apt-get update -qq >&2 &&
+  $become apt-get update -qq > /dev/null &&
     $become env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      "${missing[@]}" >&2 && return 0
+      "${missing[@]}" > /dev/null && return 0
   echo "$0: apt-get could not install: ${missing[*]}" >&2
   exit 69
 }
