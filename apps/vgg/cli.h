@@ -84,8 +84,7 @@ bool cli_real(const char *s, double *value);
 /* The one of `names` that is spelled most like `word`. */
 const char *cli_closest(const char *word, const char *const *names, int count);
 
-/* ---- options that several commands take -------------------------------------------------------
- */
+/* ---- options that several commands take ----------------------------------------------------- */
 
 /* --arch --ratio --input --classes --hidden --dropout */
 typedef struct net_args {
@@ -117,8 +116,7 @@ vgg_run_options run_args_get(const run_args *run);
 /* The data that the model's recipe names, or fashion-mnist; `out` may hold the answer. */
 const char *cli_model_data(const vgg_model *model, char *out, size_t size);
 
-/* ---- results ----------------------------------------------------------------------------------
- */
+/* ---- results -------------------------------------------------------------------------------- */
 
 /* Prints a JSON document (a jansson value, which is freed) on one line. Returns the exit code;
  * NULL means that memory ran out while it was built. */

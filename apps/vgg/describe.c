@@ -65,8 +65,7 @@ static uint64_t sum(const vgg_memory_line *lines, int count) {
   return total;
 }
 
-/* ---- table ------------------------------------------------------------------------------------
- */
+/* ---- table ---------------------------------------------------------------------------------- */
 
 static void print_memory(const char *title, const vgg_memory_line *lines, int count) {
   printf("\nmemory for %s\n", title);
@@ -105,8 +104,7 @@ static void print_table(const description *d) {
   print_memory("training", d->plan->training, d->plan->num_training);
 }
 
-/* ---- the tutorial's lines ---------------------------------------------------------------------
- */
+/* ---- the tutorial's lines ------------------------------------------------------------------- */
 
 /* print(name,'output shape:\t',X.shape) */
 static void print_tutorial(const description *d) {
@@ -118,8 +116,7 @@ static void print_tutorial(const description *d) {
   }
 }
 
-/* ---- plan -------------------------------------------------------------------------------------
- */
+/* ---- plan ----------------------------------------------------------------------------------- */
 
 static void print_plan(const description *d) {
   print_head(d);
@@ -137,8 +134,7 @@ static void print_plan(const description *d) {
   }
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------
- */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 static json_t *json_shape(vgg_shape s) { return json_pack("[i,i,i]", s.c, s.h, s.w); }
 
@@ -197,8 +193,7 @@ static int print_json(const description *d) {
   return cli_json(root);
 }
 
-/* ---- command ----------------------------------------------------------------------------------
- */
+/* ---- command -------------------------------------------------------------------------------- */
 
 /* The data of `vgg train` counts in its memory. Where nobody asked for it with --data, missing or
  * unfit data is no reason to fail: its line is left out and that is said. */

@@ -31,8 +31,7 @@ typedef struct eval_args {
   bool mistakes, json;
 } eval_args;
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 static size_t row_total(const vgg_evaluation *e, int label) {
   size_t total = 0;
@@ -100,8 +99,7 @@ static void print_tables(const vgg_model *model, const vgg_evaluation *e, bool m
   if (mistakes) print_mistakes(model, e);
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------
- */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 static json_t *json_classes(const vgg_model *model, const vgg_evaluation *e) {
   json_t *classes = json_array();
@@ -137,8 +135,7 @@ static int print_json(const vgg_model *model, const vgg_evaluation *e, bool mist
   return cli_json(root);
 }
 
-/* ---- command ----------------------------------------------------------------------------------
- */
+/* ---- command -------------------------------------------------------------------------------- */
 
 static int evaluate(const eval_args *a, const vgg_model *model) {
   char trained_on[512];

@@ -8,8 +8,7 @@
 
 #include "cli.h"
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 bool cli_whole(const char *s, uint64_t min, uint64_t max, uint64_t *value) {
   if (*s < '0' || *s > '9') return false;
@@ -45,8 +44,7 @@ static bool read_shape(const char *s, vgg_shape *shape) {
   return true;
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 static opt *add(opt_list *list, const char *name, opt_type type, void *value) {
   opt *row = &list->rows[list->count++];
@@ -82,8 +80,7 @@ void opt_shape(opt_list *list, const char *name, vgg_shape *value) {
 
 void opt_given(opt_list *list, bool *given) { list->rows[list->count - 1].given = given; }
 
-/* ---- what was meant ---------------------------------------------------------------------------
- */
+/* ---- what was meant ------------------------------------------------------------------------- */
 
 static size_t min3(size_t a, size_t b, size_t c) {
   size_t m = a < b ? a : b;
@@ -115,8 +112,7 @@ const char *cli_closest(const char *word, const char *const *names, int count) {
   return best;
 }
 
-/* ---- the command line -------------------------------------------------------------------------
- */
+/* ---- the command line ----------------------------------------------------------------------- */
 
 static bool is_choice(const char *choices, const char *value) {
   size_t n = strlen(value);

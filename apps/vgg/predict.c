@@ -49,8 +49,7 @@ typedef struct session {
   int code;             /* of the last picture that failed; 0 when none did */
 } session;
 
-/* ---- output -----------------------------------------------------------------------------------
- */
+/* ---- output --------------------------------------------------------------------------------- */
 
 /* RFC 4180: quotes around what holds a quote, comma or line break; quotes doubled. */
 static void print_csv_text(const char *s) {
@@ -103,8 +102,7 @@ static void print_line(const session *s, const char *name, int label) {
   printf("\n");
 }
 
-/* ---- one picture ------------------------------------------------------------------------------
- */
+/* ---- one picture ---------------------------------------------------------------------------- */
 
 /* The likeliest first; of equals the lower class. */
 static void sort_top(session *s) {
@@ -141,7 +139,8 @@ static vgg_status classify(session *s, const vgg_image *image, const char *name,
   vgg_softmax(s->probabilities, s->classes, s->probabilities);
   sort_top(s);
   if (s->json) {
-    print_json(s, name, label);
+    int code = print_json(s, name, label);
+    if (code != 0) s->code = code;
   } else if (s->csv) {
     print_csv(s, name, label);
   } else {
@@ -164,8 +163,7 @@ static void predict_file(session *s, const char *path) {
   vgg_image_free(&image);
 }
 
-/* ---- folders ----------------------------------------------------------------------------------
- */
+/* ---- folders -------------------------------------------------------------------------------- */
 
 static int by_bytes(const struct dirent **a, const struct dirent **b) {
   return strcmp((*a)->d_name, (*b)->d_name);
@@ -189,8 +187,9 @@ static void predict_folder(session *s, const char *path) {
   size_t length = strlen(path);
   while (length > 1 && path[length - 1] == '/') length--;
   for (int i = 0; i < count; i++) {
-    char *file = NULL;
+    char *file;
     if (asprintf(&file, "%.*s/%s", (int)length, path, entries[i]->d_name) < 0) {
+      file = NULL;
       s->code = cli_fail(VGG_NO_MEMORY, "%s: no memory", path);
     } else if (is_folder(file)) {
       cli_note("%s: a folder in a folder, left out", file);
@@ -201,12 +200,12 @@ static void predict_folder(session *s, const char *path) {
     free(entries[i]);
   }
   free(entries);
-  if (count == 0)
+  if (count == 0) {
     s->code = cli_fail(VGG_NO_INPUT, "%s: found an empty folder, wanted pictures", path);
+  }
 }
 
-/* ---- data sets --------------------------------------------------------------------------------
- */
+/* ---- data sets ------------------------------------------------------------------------------ */
 
 static vgg_status predict_index(session *s, const vgg_dataset *data, const char *split, size_t i,
                                 vgg_error *err) {
@@ -247,13 +246,18 @@ static int predict_data(session *s, const predict_args *a) {
   vgg_dataset *data = NULL;
   vgg_error err;
   if (vgg_dataset_open(spec, split, 0, &data, &err) != VGG_OK) return cli_error(&err);
-  int code = predict_indices(s, a, data);
+  int code;
+  if (vgg_dataset_classes(data) > s->classes) {
+    code = cli_fail(CLI_USAGE, "%s: has %d classes, the model knows %d", spec,
+                    vgg_dataset_classes(data), s->classes);
+  } else {
+    code = predict_indices(s, a, data);
+  }
   vgg_dataset_close(data);
   return code;
 }
 
-/* ---- command ----------------------------------------------------------------------------------
- */
+/* ---- command -------------------------------------------------------------------------------- */
 
 static bool session_open(session *s, const predict_args *a, vgg_model *model, vgg_error *err) {
   vgg_run_options options = run_args_get(&a->run);

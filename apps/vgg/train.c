@@ -41,8 +41,7 @@ typedef struct train_args {
   bool seed_given, no_eval;
 } train_args;
 
-/* ---- signals ----------------------------------------------------------------------------------
- */
+/* ---- signals -------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t stop_signal;
 
@@ -69,8 +68,7 @@ static bool after(const vgg_train_state *state, void *user) {
   return stop_signal != 0;
 }
 
-/* ---- results ----------------------------------------------------------------------------------
- */
+/* ---- results -------------------------------------------------------------------------------- */
 
 static bool run_has(const char *dir, const char *name) {
   char path[4096];
@@ -119,8 +117,7 @@ static int report_stop(const vgg_train_state *s, const char *dir) {
   return 128 + stop_signal;
 }
 
-/* ---- command ----------------------------------------------------------------------------------
- */
+/* ---- command -------------------------------------------------------------------------------- */
 
 static bool read_args(train_args *a, int argc, char **argv, int *code) {
   opt_list list = {.help = help};
