@@ -83,12 +83,15 @@ static stage_spec spec_of(const test_case *c, bool use_bf16, bool integers) {
   return s;
 }
 
+/* VGG_TEST_ISA narrows it, as --isa does. */
+static cpu_isa isa_wanted;
+
 static stage_env env_of(bool use_bf16, bool training, int threads) {
   return (stage_env){.max_n = MAX_N,
                      .threads = threads,
                      .training = training,
                      .bf16 = use_bf16,
-                     .isa = cpu_best_isa()};
+                     .isa = isa_wanted};
 }
 
 /* ---- guarded buffers ------------------------------------------------------------------------- */
@@ -311,6 +314,10 @@ static void own_kernels_do_not_depend_on_threads(void **state) {
 }
 
 int main(void) {
+  if (cpu_isa_from_name(getenv("VGG_TEST_ISA"), &isa_wanted, NULL) != VGG_OK) {
+    printf("skipped: this processor has no %s\n", getenv("VGG_TEST_ISA"));
+    return 0;
+  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(integers_fp32),
       cmocka_unit_test(integers_bf16),

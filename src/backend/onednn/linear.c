@@ -28,10 +28,10 @@ typedef struct linear_stage {
   od_sizes sizes;
   linear_step steps[OD_MAX_SIZES]; /* for sizes.at[i] images */
   od_repack *repack;               /* masters -> pack; NULL: the two below */
-  od_prim pack_forward, pack_data;
-  size_t data_offset;       /* of backward-data's weights in the pack */
-  size_t scratch, dy_bytes; /* parts of the workspace; dy in bf16 if the edge is wider */
-  edge_type type;           /* of the products' factors */
+  od_prim pack_forward, pack_data; /* empty: the masters serve as they are */
+  size_t data_offset;              /* of backward-data's weights in the pack */
+  size_t scratch, dy_bytes;        /* parts of the workspace; dy in bf16 if the edge is wider */
+  edge_type type;                  /* of the products' factors */
   const pass_kernels *pass;
 } linear_stage;
 
@@ -119,22 +119,26 @@ static dnnl_status_t linear_step_create(linear_step *step, const od_lib *lib,
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 
+/* A layout in which the library reads the masters as they are needs no copy in the pack. */
+static dnnl_status_t linear_pack(linear_stage *ls, od_prim *convert, od_const_desc from,
+                                 od_const_desc to, size_t *offset) {
+  if (dnnl_memory_desc_equal(from, to)) return dnnl_success;
+  *offset = ls->base.sizes.pack;
+  ls->base.sizes.pack += mem_round(dnnl_memory_desc_get_size(to));
+  return od_prim_create_reorder(convert, &ls->lib, from, to);
+}
+
 static dnnl_status_t linear_layouts(linear_stage *ls, const linear_plan *first) {
+  const stage_spec *s = &ls->base.spec;
+  const od_const_desc w_t = od_arg_desc(first->forward, DNNL_ARG_WEIGHTS);
+  const od_const_desc w = first->data ? od_arg_desc(first->data, DNNL_ARG_WEIGHTS) : NULL;
+  size_t none;
   linear_descs d;
   dnnl_status_t st = linear_descs_create(&d, ls, 1);
-  const od_const_desc w_t = od_arg_desc(first->forward, DNNL_ARG_WEIGHTS);
-  if (!st) st = od_prim_create_reorder(&ls->pack_forward, &ls->lib, d.master_t, w_t);
-  ls->base.sizes.pack = mem_round(dnnl_memory_desc_get_size(w_t));
-  if (!st && first->data) {
-    const od_const_desc w = od_arg_desc(first->data, DNNL_ARG_WEIGHTS);
-    ls->data_offset = ls->base.sizes.pack;
-    ls->base.sizes.pack += mem_round(dnnl_memory_desc_get_size(w));
-    st = od_prim_create_reorder(&ls->pack_data, &ls->lib, d.master, w);
-  }
-  const stage_spec *s = &ls->base.spec;
-  ls->repack = od_repack_for(s->K, s->C, ls->type, ls->base.env.isa, w_t,
-                             first->data ? od_arg_desc(first->data, DNNL_ARG_WEIGHTS) : NULL);
+  if (!st) st = linear_pack(ls, &ls->pack_forward, d.master_t, w_t, &none);
+  if (!st && w) st = linear_pack(ls, &ls->pack_data, d.master, w, &ls->data_offset);
   linear_descs_free(&d);
+  ls->repack = od_repack_for(s->K, s->C, ls->type, ls->base.env.isa, w_t, w);
   return st;
 }
 
@@ -168,7 +172,9 @@ static bool linear_repack(stage *base, const float *w, const float *b, void *pac
     return true;
   }
   const int before = od_threads_begin(base->env.threads);
-  bool ok = od_prim_run(&ls->pack_forward, &ls->lib, (const void *[]){w, pack}, workspace);
+  bool ok = true;
+  if (ls->pack_forward.primitive)
+    ok = od_prim_run(&ls->pack_forward, &ls->lib, (const void *[]){w, pack}, workspace);
   if (ok && data) ok = od_prim_run(&ls->pack_data, &ls->lib, (const void *[]){w, data}, workspace);
   od_threads_end(before);
   return ok;
@@ -178,12 +184,13 @@ static bool linear_forward(stage *base, const stage_io *io) {
   linear_stage *ls = (linear_stage *)base;
   const stage_spec *s = &base->spec;
   const size_t x_row = s->C * edge_size(s->x_type), y_row = s->K * edge_size(s->y_type);
+  const void *w = ls->pack_forward.primitive ? io->pack : io->w;
   const int before = od_threads_begin(base->env.threads);
   bool ok = true;
   for (int done = 0, i; done < io->n && ok; done += ls->sizes.at[i]) {
     i = od_sizes_pick(&ls->sizes, io->n - done);
     ok = od_prim_run(&ls->steps[i].forward, &ls->lib,
-                     (const void *[]){(const char *)io->x + done * x_row, io->pack, io->b,
+                     (const void *[]){(const char *)io->x + done * x_row, w, io->b,
                                       (char *)io->y + done * y_row},
                      io->workspace);
   }
@@ -213,6 +220,8 @@ static bool linear_backward(stage *base, const stage_io *io) {
   const size_t x_row = s->C * edge_size(s->x_type), dy_row = s->K * edge_size(ls->type);
   const int before = od_threads_begin(base->env.threads);
   const char *factor = linear_mask(ls, io);
+  const void *w = io->w;
+  if (ls->pack_data.primitive) w = (const char *)io->pack + ls->data_offset;
   pass_sum_rows(ls->pass, s->y_type, io->n, s->K, io->dy, io->db, base->env.threads);
   bool ok = true;
   for (int done = 0, i; done < io->n && ok; done += ls->sizes.at[i]) {
@@ -223,9 +232,7 @@ static bool linear_backward(stage *base, const stage_io *io) {
                      (const void *[]){dy, x, io->dw}, io->workspace);
     if (ok && io->dx)
       ok = od_prim_run(&step->data, &ls->lib,
-                       (const void *[]){dy, (const char *)io->pack + ls->data_offset,
-                                        (char *)io->dx + done * x_row},
-                       io->workspace);
+                       (const void *[]){dy, w, (char *)io->dx + done * x_row}, io->workspace);
   }
   od_threads_end(before);
   return ok;
