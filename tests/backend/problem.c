@@ -7,9 +7,8 @@
  *
  *   error = c eps32 sqrt(T) M  +  eps32 |y|  [+ u16 |y| for each rounding to bf16, u16 = 2^-8]
  *
- * c is the stage's own error_factor, 1 for direct sums.
- *
- * M comes from the same operation on absolute values. */
+ * c is the stage's own error_factor, 1 for direct sums. M comes from the same operation on absolute
+ * values. */
 #include "problem.h"
 
 #include <math.h>
@@ -38,8 +37,11 @@ static double *absolute(size_t count, const double *x) {
 }
 
 static answer answer_create(size_t count) {
-  return (answer){.count = count, .value = doubles(count), .error = doubles(count)};
+  return (answer){
+      .count = count, .value = doubles(count), .sum = doubles(count), .rest = doubles(count)};
 }
+
+static void answer_free(answer *a) { free(a->value), free(a->sum), free(a->rest); }
 
 static double random_unit(uint64_t *state) { /* splitmix64, -1 to 1 */
   uint64_t z = *state += 0x9E3779B97F4A7C15u;
@@ -76,12 +78,14 @@ static op_conv_dims conv_dims(const problem *p) {
 /* Error of sums of `terms` products whose absolute values add up to magnitude[i]. */
 static void add_sum_error(const problem *p, double terms, const double *magnitude, answer *a) {
   if (p->integers) return;
-  for (size_t i = 0; i < a->count; i++)
-    a->error[i] += EPS32 * (p->error_factor * sqrt(terms) * magnitude[i] + fabs(a->value[i]));
+  for (size_t i = 0; i < a->count; i++) {
+    a->sum[i] += EPS32 * sqrt(terms) * magnitude[i];
+    a->rest[i] += EPS32 * fabs(a->value[i]);
+  }
 }
 
 static void add_bf16_error(double roundings, const double *magnitude, answer *a) {
-  for (size_t i = 0; i < a->count; i++) a->error[i] += roundings * U16 * fabs(magnitude[i]);
+  for (size_t i = 0; i < a->count; i++) a->rest[i] += roundings * U16 * fabs(magnitude[i]);
 }
 
 /* A linear layer is a 1x1 convolution of 1x1 pictures. */
@@ -101,18 +105,21 @@ static answer convolve(const problem *p) {
 static size_t pool_window(const problem *p, const answer *z, size_t first, size_t y, bool *unsure) {
   const stage_spec *s = &p->spec;
   size_t winner = first;
-  double error = 0;
+  double sum = 0, rest = 0;
   for (int i = 0; i < s->pool_size * s->pool_size; i++) {
     const size_t at = first + ((size_t)(i / s->pool_size) * s->Q + i % s->pool_size) * s->K;
     if (z->value[at] > z->value[winner]) winner = at;
-    error = fmax(error, z->error[at]);
-  }
-  for (int i = 0; i < s->pool_size * s->pool_size; i++) {
-    const size_t at = first + ((size_t)(i / s->pool_size) * s->Q + i % s->pool_size) * s->K;
-    if (at != winner && z->value[winner] - z->value[at] < 2 * error) *unsure = true;
+    sum = fmax(sum, z->sum[at]);
+    rest = fmax(rest, z->rest[at]);
   }
   p->y.value[y] = z->value[winner];
-  p->y.error[y] = error;
+  p->y.sum[y] = sum;
+  p->y.rest[y] = rest;
+  const double apart = 2 * answer_error(&p->y, y, p->error_factor);
+  for (int i = 0; i < s->pool_size * s->pool_size; i++) {
+    const size_t at = first + ((size_t)(i / s->pool_size) * s->Q + i % s->pool_size) * s->K;
+    if (at != winner && z->value[winner] - z->value[at] < apart) *unsure = true;
+  }
   return winner;
 }
 
@@ -129,15 +136,18 @@ static void finish_forward(problem *p, answer *z, size_t *source) {
       from = pool_window(p, z, (row * s->Q + q * s->pool_stride) * s->K + k, i, &unsure);
     } else {
       p->y.value[i] = z->value[i];
-      p->y.error[i] = z->error[i];
+      p->y.sum[i] = z->sum[i];
+      p->y.rest[i] = z->rest[i];
     }
     source[i] = from;
-    unsure = unsure || (s->relu && fabs(p->y.value[i]) < p->y.error[i]);
+    unsure = unsure || (s->relu && fabs(p->y.value[i]) < answer_error(&p->y, i, p->error_factor));
     if (unsure && !p->integers) p->dy[i] = 0;
     if (s->relu && p->y.value[i] < 0) p->y.value[i] = 0;
     if (!p->masked) continue;
-    p->y.value[i] *= p->mask[i] ? (double)s->dropout_scale : 0;
-    p->y.error[i] *= p->mask[i] ? (double)s->dropout_scale : 0;
+    const double scale = p->mask[i] ? (double)s->dropout_scale : 0;
+    p->y.value[i] *= scale;
+    p->y.sum[i] *= scale;
+    p->y.rest[i] *= scale;
   }
   if (to_bf16) add_bf16_error(p->masked && !p->integers ? 2 : 1, p->y.value, &p->y);
 }
@@ -183,16 +193,12 @@ static void solve_backward(problem *p, size_t z_count, const size_t *source) {
   free(dz), free(adz), free(ax), free(aw), free(adx), free(adw), free(adb);
 }
 
-problem *problem_create(const stage *s, int n, bool integers, bool backward, uint64_t seed) {
-  const stage_spec *spec = &s->spec;
-  const stage_env *env = &s->env;
+problem *problem_create(const stage_spec *spec, const stage_env *env, double error_factor, int n,
+                        bool integers, bool backward, uint64_t seed) {
   problem *p = calloc(1, sizeof *p);
   assert_non_null(p);
-  *p = (problem){.spec = *spec,
-                 .env = *env,
-                 .n = n,
-                 .integers = integers,
-                 .error_factor = s->error_factor > 0 ? s->error_factor : 1};
+  *p = (problem){
+      .spec = *spec, .env = *env, .n = n, .integers = integers, .error_factor = error_factor};
   p->masked = backward && spec->dropout;
   p->x_count = (size_t)n * spec->H * spec->W * spec->C;
   p->y_count = (size_t)n * spec->OP * spec->OQ * spec->K;
@@ -216,15 +222,13 @@ problem *problem_create(const stage *s, int n, bool integers, bool backward, uin
   assert_non_null(source);
   finish_forward(p, &z, source);
   if (backward) solve_backward(p, z.count, source);
-  free(z.value), free(z.error), free(source);
+  answer_free(&z);
+  free(source);
   return p;
 }
 
 void problem_free(problem *p) {
-  double *const arrays[] = {p->x,        p->w,        p->b,        p->dy,
-                            p->y.value,  p->y.error,  p->dx.value, p->dx.error,
-                            p->dw.value, p->dw.error, p->db.value, p->db.error};
-  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free(arrays[i]);
-  free(p->mask);
+  answer_free(&p->y), answer_free(&p->dx), answer_free(&p->dw), answer_free(&p->db);
+  free(p->x), free(p->w), free(p->b), free(p->dy), free(p->mask);
   free(p);
 }

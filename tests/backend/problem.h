@@ -13,17 +13,22 @@
 
 #include "backend/backend.h"
 
-/* Values in double with the largest error that a right backend can make. */
+/* Values in double with the largest error that a right backend can make: `sum` times the stage's
+ * error_factor, and `rest`. */
 typedef struct answer {
   size_t count;
-  double *value, *error;
+  double *value, *sum, *rest;
 } answer;
+
+static inline double answer_error(const answer *a, size_t i, double factor) {
+  return factor * a->sum[i] + a->rest[i];
+}
 
 typedef struct problem {
   stage_spec spec;
   stage_env env;
   int n;
-  double error_factor; /* of the stage's sums */
+  double error_factor;   /* the largest of all stages that are to run it */
   bool integers, masked; /* masked: dropout is on in this pass */
   size_t x_count, y_count, w_count;
   double *x, *w, *b, *dy; /* already rounded to the types that the stage reads */
@@ -33,7 +38,8 @@ typedef struct problem {
 
 /* Makes and solves one, by forward alone or by a training pass (with dropout, and gradients); ends
  * the test without memory. Free with problem_free. */
-problem *problem_create(const stage *s, int n, bool integers, bool backward, uint64_t seed);
+problem *problem_create(const stage_spec *spec, const stage_env *env, double error_factor, int n,
+                        bool integers, bool backward, uint64_t seed);
 void problem_free(problem *p);
 
 #endif
