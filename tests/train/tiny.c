@@ -65,7 +65,8 @@ void tiny_open(tiny *t, int train_count, int test_count) {
   write_split(t, "t10k", 2, test_count);
   char spec[80];
   snprintf(spec, sizeof spec, "idx:%s", t->dir);
-  const vgg_arch_options options = {.input = {1, SIDE, SIDE}, .classes = CLASSES, .hidden = 16};
+  const vgg_arch_options options = {
+      .input = {1, SIDE, SIDE}, .classes = CLASSES, .hidden = TINY_HIDDEN};
   vgg_error err = {0};
   if (vgg_arch_from_text("1x4,1x8", &options, &t->arch, &err) != VGG_OK ||
       vgg_dataset_open(spec, VGG_TRAIN, 0, &t->train, &err) != VGG_OK ||

@@ -15,7 +15,7 @@
 
 #include "vgg/vgg.h"
 
-enum { TINY_BATCH = 4 };
+enum { TINY_BATCH = 4, TINY_HIDDEN = 96 };
 
 typedef struct tiny {
   char dir[64]; /* a fresh directory for data and runs */

@@ -12,7 +12,7 @@
 #include "net/engine.h"
 #include "tiny.h"
 
-enum { PICTURES = 23, TESTS = 5, PIXELS = 64, HIDDEN = 16, SEED = 5 };
+enum { PICTURES = 23, TESTS = 5, PIXELS = 64, SEED = 5 };
 
 /* Dropout .5: a unit stays when its draw is in the upper half. */
 static void draw_masks(engine *e, const vgg_arch *arch, int n, const uint32_t *ids,
@@ -22,10 +22,10 @@ static void draw_masks(engine *e, const vgg_arch *arch, int n, const uint32_t *i
     if (vgg_arch_layer(arch, i)->type != VGG_LAYER_DROPOUT) continue;
     uint8_t *mask = engine_dropout_mask(e, k++);
     for (int row = 0; row < n; row++)
-      for (uint32_t unit = 0; unit < HIDDEN; unit++) {
+      for (uint32_t unit = 0; unit < TINY_HIDDEN; unit++) {
         uint32_t draw[4];
         philox(SEED, PHILOX_DROPOUT, epoch, ids[row], ((uint32_t)i << 16) + unit / 4, draw);
-        mask[(size_t)row * HIDDEN + unit] = draw[unit % 4] >= 1u << 31;
+        mask[(size_t)row * TINY_HIDDEN + unit] = draw[unit % 4] >= 1u << 31;
       }
   }
   assert_int_equal(k, 2);
