@@ -220,11 +220,12 @@ static void a_full_disk(void **state) {
   tiny_train(tiny_create(&t, "straight", tiny_options(NULL)), UINT64_MAX);
   struct stat last, png;
   assert_int_equal(stat(tiny_path(&t, "straight/last.safetensors"), &last), 0);
+  last.st_size -= 1024; /* the times in it have more or fewer digits in every run */
   if (stat(tiny_path(&t, "straight/curves.png"), &png) == 0)
     assert_true(png.st_size < last.st_size);
   assert_survives(&t, "at-metrics", 100, "metrics.");
   assert_survives(&t, "at-curves", 1000, "curves.svg");
-  assert_survives(&t, "at-model", (rlim_t)last.st_size - 1, ".safetensors");
+  assert_survives(&t, "at-model", (rlim_t)last.st_size, ".safetensors");
   tiny_close(&t);
 }
 
