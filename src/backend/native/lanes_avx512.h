@@ -69,8 +69,7 @@ INLINE vec pool_window(const vec v[4], uint16_t *masks) {
 /* dy = y > 0 ? dy : 0 for `count` values, in place. */
 static inline void relu_mask(bool bf16, size_t count, const void *y, void *dy) {
   for (size_t i = 0; i < count; i += 16) {
-    const __mmask16 lanes =
-        count - i >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (count - i)) - 1);
+    const __mmask16 lanes = (__mmask16)(count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1);
     const vec out = load_masked(bf16, lanes, y, (ptrdiff_t)i);
     const __mmask16 open = _mm512_mask_cmp_ps_mask(lanes, out, _mm512_setzero_ps(), _CMP_GT_OQ);
     if (bf16) {
