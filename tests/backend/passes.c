@@ -150,12 +150,17 @@ static void check_elementwise(const pass_kernels *kernels, edge_type type, size_
     if (type == EDGE_BF16) expected = bf16_to_float(bf16_from_float(expected));
     assert_true(get(type, dy, i) == expected);
   }
-  memcpy(dy, before, count * size);
-  pass_dropout(kernels, type, count, mask, scale, dy, 2);
-  for (size_t i = 0; i < count; i++) {
-    float expected = mask[i] ? get(type, before, i) * scale : 0;
-    if (type == EDGE_BF16) expected = bf16_to_float(bf16_from_float(expected));
-    assert_true(get(type, dy, i) == expected);
+  for (int masked = 0; masked < 2; masked++) {
+    memcpy(before, y, count * size);
+    pass_activate(kernels, type, count, masked ? mask : NULL, scale, before, 2);
+    for (size_t i = 0; i < count; i++) {
+      float expected = get(type, y, i);
+      if (expected <= 0) expected = 0;
+      if (masked) expected = mask[i] ? expected * scale : 0;
+      if (type == EDGE_BF16) expected = bf16_to_float(bf16_from_float(expected));
+      const float found = get(type, before, i);
+      assert_true(isnan(expected) ? isnan(found) : found == expected);
+    }
   }
   finish(y, count * size), finish(dy, count * size), finish(before, count * size);
   finish(mask, count);

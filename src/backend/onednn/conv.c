@@ -9,8 +9,8 @@
  * t and dt live in the workspace. ReLU's mask costs no store: with a pool the index says where no
  * gradient flows, without one y itself does.
  *
- * oneDNN's ReLU turns NaN into 0 in some of its kernels, so a NaN may stop here; what reaches the
- * pool as NaN leaves it as NaN.
+ * oneDNN's ReLU is a vector maximum with 0, which turns NaN into 0: unlike op.h's, it lets none
+ * through.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,7 +300,11 @@ vgg_status od_conv_prepare(const stage_spec *spec, const stage_env *env, stage *
                            size_t size, vgg_error *err) {
   conv_stage *cs = calloc(1, sizeof *cs);
   if (!cs) return err_no_memory(err, "a convolution stage", sizeof *cs);
-  cs->base = (stage){.ops = &conv_ops, .backend = "onednn", .spec = *spec, .env = *env};
+  cs->base = (stage){.ops = &conv_ops,
+                     .backend = "onednn",
+                     .spec = *spec,
+                     .env = *env,
+                     .sizes.library = OD_LIBRARY_BYTES};
   cs->pass = pass_kernels_for(env->isa);
   cs->pool = (pass_pool){.P = spec->P,
                          .Q = spec->Q,

@@ -2,7 +2,7 @@
  *
  * linear + bias [+ ReLU] [+ dropout]
  *
- *   forward    y = x w^T + b, ReLU in the product's last step; dropout in place
+ *   forward    y = x w^T + b; ReLU and dropout in place, in one pass (oneDNN's ReLU loses NaN)
  *   backward   dy masked in place (y > 0 says it all: a dropped unit's y is 0);
  *              db = rows of dy added, dw = dy^T x, dx = dy w
  *
@@ -88,7 +88,7 @@ static dnnl_status_t linear_plan_create(linear_plan *p, const linear_stage *ls, 
   *what = "matrix product";
   if (!st)
     st = od_matmul_desc(lib, d.x, first ? od_arg_desc(first->forward, DNNL_ARG_WEIGHTS) : d.w_t,
-                        d.b, d.y, s->relu ? lib->relu : lib->plain, &p->forward);
+                        d.b, d.y, lib->plain, &p->forward);
   if (!st && ls->base.env.training && s->need_dx) {
     *what = "backward-data matrix product";
     st = od_matmul_desc(lib, d.dy, first ? od_arg_desc(first->data, DNNL_ARG_WEIGHTS) : d.w, NULL,
@@ -194,9 +194,9 @@ static bool linear_forward(stage *base, const stage_io *io) {
                                       (char *)io->y + done * y_row},
                      io->workspace);
   }
-  if (ok && io->dropout)
-    pass_dropout(ls->pass, s->y_type, (size_t)io->n * s->K, io->dropout, s->dropout_scale, io->y,
-                 base->env.threads);
+  if (ok && s->relu)
+    pass_activate(ls->pass, s->y_type, (size_t)io->n * s->K, io->dropout, s->dropout_scale, io->y,
+                  base->env.threads);
   od_threads_end(before);
   return ok;
 }
@@ -259,7 +259,11 @@ vgg_status od_linear_prepare(const stage_spec *spec, const stage_env *env, stage
                              size_t size, vgg_error *err) {
   linear_stage *ls = calloc(1, sizeof *ls);
   if (!ls) return err_no_memory(err, "a linear stage", sizeof *ls);
-  ls->base = (stage){.ops = &linear_ops, .backend = "onednn", .spec = *spec, .env = *env};
+  ls->base = (stage){.ops = &linear_ops,
+                     .backend = "onednn",
+                     .spec = *spec,
+                     .env = *env,
+                     .sizes.library = OD_LIBRARY_BYTES};
   ls->type = env->bf16 ? EDGE_BF16 : EDGE_F32;
   ls->pass = pass_kernels_for(env->isa);
   ls->sizes = od_sizes_below(env->max_n);

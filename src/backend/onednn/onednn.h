@@ -14,7 +14,10 @@
 #include "backend/onednn/prim.h"
 #include "backend/pass/pass.h"
 
-enum { OD_MAX_SIZES = 32 };
+enum {
+  OD_MAX_SIZES = 32,
+  OD_LIBRARY_BYTES = 1 << 20, /* generated code and tables of a stage's primitives, as observed */
+};
 
 /* Numbers of images for which primitives exist, largest first; the last is 1. */
 typedef struct od_sizes {

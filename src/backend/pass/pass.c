@@ -67,12 +67,13 @@ void pass_relu_backward(const pass_kernels *k, edge_type type, size_t count, con
                        (char *)dy + i * PIECE * size);
 }
 
-void pass_dropout(const pass_kernels *k, edge_type type, size_t count, const uint8_t *mask,
-                  float scale, void *y, int threads) {
+void pass_activate(const pass_kernels *k, edge_type type, size_t count, const uint8_t *mask,
+                   float scale, void *y, int threads) {
   const size_t size = edge_size(type);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (size_t i = 0; i < piece_count(count); i++)
-    k->dropout[type](piece_size(count, i), mask + i * PIECE, scale, (char *)y + i * PIECE * size);
+    k->activate[type](piece_size(count, i), mask ? mask + i * PIECE : NULL, scale,
+                      (char *)y + i * PIECE * size);
 }
 
 void pass_add(const pass_kernels *k, size_t count, const float *x, float *sum, int threads) {

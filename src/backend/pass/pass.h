@@ -35,8 +35,8 @@ typedef struct pass_kernels {
   void (*unpool_row[2])(const pass_pool *d, int h, const uint8_t *index, const void *dy, void *dx);
   /* dy = y > 0 ? dy * scale : 0 */
   void (*relu_mask[2])(size_t count, const void *y, float scale, void *dy);
-  /* y = mask ? y * scale : 0 */
-  void (*dropout[2])(size_t count, const uint8_t *mask, float scale, void *y);
+  /* y = relu(y), NaN stays NaN; then y = mask ? y * scale : 0, unless mask is NULL */
+  void (*activate[2])(size_t count, const uint8_t *mask, float scale, void *y);
   void (*add)(size_t count, const float *x, float *sum); /* sum += x */
   void (*to_bf16)(size_t count, const float *x, uint16_t *y);
   /* sum[i] += the f32 or bf16 x[i] */
@@ -56,8 +56,8 @@ void pass_pool_backward(const pass_kernels *k, edge_type type, const pass_pool *
                         const uint8_t *index, const void *dy, void *dx, int threads);
 void pass_relu_backward(const pass_kernels *k, edge_type type, size_t count, const void *y,
                         float scale, void *dy, int threads);
-void pass_dropout(const pass_kernels *k, edge_type type, size_t count, const uint8_t *mask,
-                  float scale, void *y, int threads);
+void pass_activate(const pass_kernels *k, edge_type type, size_t count, const uint8_t *mask,
+                   float scale, void *y, int threads);
 void pass_add(const pass_kernels *k, size_t count, const float *x, float *sum, int threads);
 void pass_to_bf16(const pass_kernels *k, size_t count, const float *x, uint16_t *y, int threads);
 /* sum [columns] = the rows of x [rows][columns] added in order */

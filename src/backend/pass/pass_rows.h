@@ -145,15 +145,28 @@ static void relu_mask_bf16(size_t count, const void *y, float scale, void *dy) {
       g[i] = (uint16_t)(v[i] - 1) < 0x7f80u ? bf16_from_float(bf16_to_float(g[i]) * scale) : 0;
 }
 
-static void dropout_f32(size_t count, const uint8_t *mask, float scale, void *y) {
-  float *v = y;
-  for (size_t i = 0; i < count; i++) v[i] = mask[i] ? v[i] * scale : 0.0f;
+/* What a ReLU leaves: above 0, or NaN. */
+static inline float relu(float v) { return v <= 0 ? 0.0f : v; }
+
+static inline uint16_t relu_bits(uint16_t v) {
+  return (uint16_t)(v - 1) < 0x7f80u || (v & 0x7fffu) > 0x7f80u ? v : 0;
 }
 
-static void dropout_bf16(size_t count, const uint8_t *mask, float scale, void *y) {
+static void activate_f32(size_t count, const uint8_t *mask, float scale, void *y) {
+  float *v = y;
+  if (!mask)
+    for (size_t i = 0; i < count; i++) v[i] = relu(v[i]);
+  else
+    for (size_t i = 0; i < count; i++) v[i] = mask[i] ? relu(v[i]) * scale : 0.0f;
+}
+
+static void activate_bf16(size_t count, const uint8_t *mask, float scale, void *y) {
   uint16_t *v = y;
-  for (size_t i = 0; i < count; i++)
-    v[i] = mask[i] ? bf16_from_float(bf16_to_float(v[i]) * scale) : 0;
+  if (!mask)
+    for (size_t i = 0; i < count; i++) v[i] = relu_bits(v[i]);
+  else
+    for (size_t i = 0; i < count; i++)
+      v[i] = mask[i] ? bf16_from_float(relu(bf16_to_float(v[i])) * scale) : 0;
 }
 
 static void add(size_t count, const float *x, float *sum) {
@@ -178,7 +191,7 @@ static void accumulate_bf16(size_t count, const void *x, float *sum) {
       .pool_row = {pool_row_f32, pool_row_bf16},       \
       .unpool_row = {unpool_row_f32, unpool_row_bf16}, \
       .relu_mask = {relu_mask_f32, relu_mask_bf16},    \
-      .dropout = {dropout_f32, dropout_bf16},          \
+      .activate = {activate_f32, activate_bf16},       \
       .add = add,                                      \
       .to_bf16 = to_bf16,                              \
       .accumulate = {accumulate_f32, accumulate_bf16}, \
