@@ -71,6 +71,7 @@ static vgg_status go_on(vgg_trainer *t, const char *dir, const vgg_train_options
   if (status == VGG_OK) status = trainer_prepare(t, err);
   if (status == VGG_OK) status = check_state(t, err);
   if (status == VGG_OK) {
+    rundir_sweep(t);
     compare_kernels(t, stages, threads, isa.used);
     trainer_fill_options(t);
     status = trainer_save_config(t, err);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,6 +34,27 @@ vgg_status rundir_lock(vgg_trainer *t, const char *dir, vgg_error *err) {
   free(t->dir);
   t->dir = strdup(dir);
   return t->dir ? VGG_OK : err_no_memory(err, dir, strlen(dir));
+}
+
+/* Is it a file of ours beside its final place, as file_begin names it? */
+static bool is_left_over(const char *name) {
+  static const char *const files[] = {"config.json",     "metrics.jsonl", "metrics.csv",
+                                      "curves.svg",      "curves.png",    "last.safetensors",
+                                      "best.safetensors"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    const size_t length = strlen(files[i]);
+    if (strncmp(name, files[i], length) == 0 && strncmp(name + length, ".tmp-", 5) == 0)
+      return true;
+  }
+  return false;
+}
+
+void rundir_sweep(const vgg_trainer *t) {
+  DIR *d = opendir(t->dir);
+  if (!d) return;
+  for (const struct dirent *entry; (entry = readdir(d));)
+    if (is_left_over(entry->d_name)) unlinkat(dirfd(d), entry->d_name, 0);
+  closedir(d);
 }
 
 /* Of all processes that try, only one creates config.json: it has the directory. */

@@ -67,6 +67,8 @@ void trainer_fill_options(vgg_trainer *t);
 vgg_status rundir_create(vgg_trainer *t, const char *out, vgg_error *err);
 /* Locks the directory of a run that exists. */
 vgg_status rundir_lock(vgg_trainer *t, const char *dir, vgg_error *err);
+/* Removes what a process that was killed was writing. The directory is locked. */
+void rundir_sweep(const vgg_trainer *t);
 
 /* Writes config.json of the run as it stands, and its recipe into the model. */
 vgg_status trainer_save_config(vgg_trainer *t, vgg_error *err);

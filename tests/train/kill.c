@@ -3,6 +3,7 @@
  * Killed at random moments and resumed = never killed. Every run is a process of its own, so that
  * none inherits threads.
  */
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,46 +44,61 @@ static bool finished(pid_t pid) {
   return true;
 }
 
-static void remove_claim(const tiny *t, const char *run) {
-  static const char *const files[] = {"config.json", "metrics.jsonl", "metrics.csv"};
-  char path[96];
-  snprintf(path, sizeof path, "%s/last.safetensors", run);
-  if (path_exists(tiny_path(t, path))) return;
-  for (int i = 0; i < 3; i++) {
-    snprintf(path, sizeof path, "%s/%s", run, files[i]);
-    unlink(tiny_path(t, path));
+static int count_files(const tiny *t, const char *run) {
+  DIR *d = opendir(tiny_path(t, run));
+  assert_non_null(d);
+  int count = 0;
+  while (readdir(d)) count++;
+  closedir(d);
+  return count;
+}
+
+static void sleep_for(double seconds) {
+  const struct timespec t = {.tv_sec = (time_t)seconds,
+                             .tv_nsec = (long)(1e9 * (seconds - (double)(time_t)seconds))};
+  nanosleep(&t, NULL);
+}
+
+/* The first kill comes as soon as there is a checkpoint, so that one at least is sure to hit; the
+ * next ones at moments within half of a whole run's time. */
+static void kill_part(const tiny *t, const char *run, pid_t pid, uint32_t seed, uint32_t part,
+                      double whole) {
+  if (part == 0) {
+    char last[96];
+    snprintf(last, sizeof last, "%s/last.safetensors", run);
+    for (int i = 0; i < 60000 && !path_exists(tiny_path(t, last)); i++) sleep_for(.001);
+  } else {
+    uint32_t draw[4];
+    philox(3, PHILOX_ORDER, seed, part, 0, draw);
+    sleep_for(whole * .5 * philox_unit(draw[0]));
   }
+  kill(pid, SIGKILL);
 }
 
 static uint32_t runs = 1; /* the argument */
 
 static void killed_at_random(void **state) {
   (void)state;
+  enum { KILLS = 4 };
   tiny t;
   tiny_open(&t, 19, 9);
   const double start = clock_seconds();
   assert_true(finished(begin(&t, "straight")));
   const double whole = clock_seconds() - start;
-  int kills = 0;
+  uint32_t kills = 0;
   for (uint32_t run = 0; run < runs; run++) {
     char name[24];
     snprintf(name, sizeof name, "killed-%u", run);
     for (uint32_t part = 0;; part++) {
       const pid_t pid = begin(&t, name);
-      uint32_t draw[4];
-      philox(3, PHILOX_ORDER, run, part, 0, draw);
-      const double wait = part < 4 ? whole * .5 * philox_unit(draw[0]) : 60;
-      if (part < 4) {
-        nanosleep(&(struct timespec){.tv_nsec = (long)(1e9 * (wait < .9 ? wait : .9))}, NULL);
-        kill(pid, SIGKILL);
-      }
+      if (part < KILLS) kill_part(&t, name, pid, run, part, whole);
       if (finished(pid)) break;
       kills++;
-      remove_claim(&t, name); /* killed before its first checkpoint: a new run begins */
     }
     assert_same_run(&t, "straight", name);
+    assert_int_equal(count_files(&t, name), count_files(&t, "straight")); /* no half-written one */
   }
-  assert_in_range(kills, runs, 4 * runs);
+  assert_in_range(kills, runs, KILLS * runs);
   tiny_close(&t);
 }
 
