@@ -41,46 +41,56 @@ INLINE void next_place(const wg_grid *g, place *p) {
   p->image++;
 }
 
-/* The size x size values whose corner is at row y0, column x0 of an image, 16 channels of each. */
-INLINE void load_tile(const wg_grid *g, const wg_source *s, bool bf16, int size, int image, int y0,
-                      int x0, int channel, vec *d) {
-  static const float zeros[WG_LANES];
-  const __mmask16 lanes = lanes_of(s->C, channel);
-  __mmask16 columns[6];
-  for (int j = 0; j < size; j++) columns[j] = (unsigned)(x0 + j) < (unsigned)g->W ? lanes : 0;
-#pragma GCC unroll 6
-  for (int i = 0; i < size; i++) {
-    if ((unsigned)(y0 + i) >= (unsigned)g->H) {
-      for (int j = 0; j < size; j++) d[i * size + j] = _mm512_loadu_ps(zeros);
-      continue;
-    }
-    const ptrdiff_t row = (((ptrdiff_t)image * g->H + y0 + i) * g->W + x0) * s->C + channel;
-#pragma GCC unroll 6
-    for (int j = 0; j < size; j++)
-      d[i * size + j] = load_masked(bf16, columns[j], s->values, row + (ptrdiff_t)j * s->C);
+/* A tile's values, one at a time: row i, column j from the corner (y0, x0), 16 channels. */
+typedef struct tile_view {
+  const wg_source *s;
+  int y0, x0;
+  ptrdiff_t corner;    /* plane: of (y0, x0), in values; may lie outside where the mask is 0 */
+  ptrdiff_t row, cell; /* plane: from row to row and column to column, in values */
+  __mmask16 lanes, rows[6], columns[6];
+  int PH, PW, words; /* pooled */
+  ptrdiff_t image;
+  int channel;
+} tile_view;
+
+INLINE tile_view view_tile(const wg_grid *g, const wg_source *s, bool pooled, int size, int image,
+                           int y0, int x0, int channel) {
+  tile_view v = {.s = s, .y0 = y0, .x0 = x0, .channel = channel};
+  if (pooled) {
+    v.PH = g->H / 2, v.PW = g->W / 2, v.words = wg_round(s->C, WG_LANES) / WG_LANES;
+    v.image = (ptrdiff_t)image * v.PH;
+    return v;
   }
+  v.cell = s->C;
+  v.row = (ptrdiff_t)g->W * s->C;
+  v.corner = ((ptrdiff_t)image * g->H + y0) * v.row + (ptrdiff_t)x0 * s->C + channel;
+  v.lanes = lanes_of(s->C, channel);
+  for (int i = 0; i < size; i++) {
+    v.rows[i] = (unsigned)(y0 + i) < (unsigned)g->H ? 0xffff : 0;
+    v.columns[i] = (unsigned)(x0 + i) < (unsigned)g->W ? v.lanes : 0;
+  }
+  return v;
 }
 
-/* The same of a gradient that a pool has shrunk: every value has four places, at most one open. */
-INLINE void load_pooled_tile(const wg_grid *g, const wg_source *s, bool bf16, int size, int image,
-                             int y0, int x0, int channel, vec *d) {
-  const int PH = g->H / 2, PW = g->W / 2, words = wg_round(s->C, WG_LANES) / WG_LANES;
-#pragma GCC unroll 6
-  for (int i = 0; i < size; i++) {
-    const int y = y0 + i, py = y >> 1;
-#pragma GCC unroll 6
-    for (int j = 0; j < size; j++) {
-      const int x = x0 + j, px = x >> 1;
-      if ((unsigned)py >= (unsigned)PH || (unsigned)px >= (unsigned)PW) {
-        d[i * size + j] = _mm512_setzero_ps();
-        continue;
-      }
-      const ptrdiff_t cell = ((ptrdiff_t)image * PH + py) * PW + px;
-      const __mmask16 open =
-          s->masks[(cell * words + channel / WG_LANES) * 4 + (y & 1) * 2 + (x & 1)];
-      d[i * size + j] = load_masked(bf16, open, s->values, cell * s->C + channel);
-    }
-  }
+/* Of a full plane. */
+INLINE vec value_at(const tile_view *v, bool bf16, int i, int j) {
+  return load_masked(bf16, v->rows[i] & v->columns[j], v->s->values,
+                     v->corner + i * v->row + j * v->cell);
+}
+
+/* Of a gradient that a pool has shrunk: every value has four places, at most one of them open. */
+INLINE vec pooled_value_at(const tile_view *v, bool bf16, int i, int j) {
+  const int y = v->y0 + i, x = v->x0 + j, py = y >> 1, px = x >> 1;
+  if ((unsigned)py >= (unsigned)v->PH || (unsigned)px >= (unsigned)v->PW)
+    return _mm512_setzero_ps();
+  const ptrdiff_t cell = (v->image + py) * v->PW + px;
+  const __mmask16 open =
+      v->s->masks[(cell * v->words + v->channel / WG_LANES) * 4 + (y & 1) * 2 + (x & 1)];
+  return load_masked(bf16, open, v->s->values, cell * v->s->C + v->channel);
+}
+
+INLINE vec tile_value(const tile_view *v, bool bf16, bool pooled, int i, int j) {
+  return pooled ? pooled_value_at(v, bf16, i, j) : value_at(v, bf16, i, j);
 }
 
 /* ---- transforms ------------------------------------------------------------------------------ */
@@ -131,13 +141,15 @@ INLINE void from_points(const vec m[6], int in_step, vec *y, int out_step) {
 
 INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
                        int channel, float *V, size_t plane) {
-  vec d[36], t[36];
-  if (pooled)
-    load_pooled_tile(g, s, bf16, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel, d);
-  else
-    load_tile(g, s, bf16, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel, d);
+  const tile_view view = view_tile(g, s, pooled, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel);
+  vec t[36];
 #pragma GCC unroll 6
-  for (int j = 0; j < 6; j++) to_points(d + j, 6, t + j, 6);
+  for (int j = 0; j < 6; j++) {
+    vec column[6];
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; i++) column[i] = tile_value(&view, bf16, pooled, i, j);
+    to_points(column, 1, t + j, 6);
+  }
 #pragma GCC unroll 6
   for (int i = 0; i < 6; i++) {
     vec v[6];
@@ -185,19 +197,18 @@ static void input(const wg_grid *g, const wg_source *s, size_t first, int count,
 
 INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
                           int channel, float *D, size_t plane, float *sums) {
-  vec d[16], t[24];
-  if (pooled)
-    load_pooled_tile(g, s, bf16, 4, p.image, 4 * p.ty, 4 * p.tx, channel, d);
-  else
-    load_tile(g, s, bf16, 4, p.image, 4 * p.ty, 4 * p.tx, channel, d);
-  vec rows[4];
-  for (int i = 0; i < 4; i++)
-    rows[i] = _mm512_add_ps(_mm512_add_ps(d[4 * i], d[4 * i + 1]),
-                            _mm512_add_ps(d[4 * i + 2], d[4 * i + 3]));
-  const vec sum = _mm512_add_ps(_mm512_add_ps(rows[0], rows[1]), _mm512_add_ps(rows[2], rows[3]));
-  _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), sum));
+  const tile_view view = view_tile(g, s, pooled, 4, p.image, 4 * p.ty, 4 * p.tx, channel);
+  vec t[24], sum = _mm512_loadu_ps(sums);
 #pragma GCC unroll 4
-  for (int j = 0; j < 4; j++) evaluate(d + j, 4, t + j, 4);
+  for (int j = 0; j < 4; j++) {
+    vec column[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) column[i] = tile_value(&view, bf16, pooled, i, j);
+    sum = _mm512_add_ps(sum, _mm512_add_ps(_mm512_add_ps(column[0], column[1]),
+                                           _mm512_add_ps(column[2], column[3])));
+    evaluate(column, 1, t + j, 4);
+  }
+  _mm512_storeu_ps(sums, sum);
 #pragma GCC unroll 6
   for (int i = 0; i < 6; i++) {
     vec v[6];

@@ -47,6 +47,8 @@ static size_t u_floats(int C, int K) {
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
 /* Panels in a block: enough tiles that U, read once a block, costs little; few enough that V and M
  * stay near. */
 static int product_panels(int C) { return C <= 64 ? 2 : C <= 128 ? 3 : 4; }
@@ -101,9 +103,37 @@ static bool repack(stage *base, const float *w, const float *b, void *pack, void
   return true;
 }
 
+/* What the next block will read, fetched into the second-level cache while this one multiplies. */
+typedef struct ahead {
+  const char *at, *stop;
+  size_t step; /* bytes a call */
+} ahead;
+
+/* The bytes of source rows that tiles first .. first + count - 1 read and the block before did not:
+ * all images' rows are one after the other. `calls`: how often fetch will be called. */
+static ahead look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_t count,
+                        size_t calls) {
+  enum { LINE = 64 };
+  const size_t H = (size_t)(s->masks ? g->H / 2 : g->H), W = (size_t)(s->masks ? g->W / 2 : g->W);
+  const size_t TY = (size_t)g->TY, TX = (size_t)g->TX, tile = s->masks ? 2 : 4;
+  const size_t begin = first / TX, end = (first + count + TX - 1) / TX; /* tile rows */
+  const size_t row = W * (size_t)s->C * (s->bf16 ? 2 : 4);
+  const size_t top = begin / TY * H + begin % TY * tile + 1;
+  size_t bottom = end / TY * H + end % TY * tile + 1;
+  if (bottom < top) bottom = top;
+  const size_t lines = ((bottom - top) * row / calls + LINE - 1) / LINE;
+  const char *values = s->values;
+  return (ahead){values + top * row, values + bottom * row, lines * LINE};
+}
+
+static void fetch(ahead *a) {
+  const char *stop = a->at + a->step < a->stop ? a->at + a->step : a->stop;
+  for (; a->at < stop; a->at += 64) __builtin_prefetch(a->at, 0, 2);
+}
+
 /* One block of tiles: transform, 36 products for 32 output channels at a time, transform back. */
 static void convolve_block(const winograd_stage *s, const wg_source *x, const wg_target *y,
-                           const float *U, size_t first, int count, int max_panels,
+                           const float *U, size_t first, int count, int max_panels, ahead next,
                            float *scratch) {
   const int c16 = wg_round(x->C, WG_LANES) / WG_LANES;
   const int panels = wg_round(count, WG_PANEL) / WG_PANEL;
@@ -114,6 +144,7 @@ static void convolve_block(const winograd_stage *s, const wg_source *x, const wg
   for (int k32 = 0; k32 * WG_WIDE < y->C; k32++) {
     const bool half = y->C - k32 * WG_WIDE <= WG_LANES;
     for (int p = 0; p < WG_POINTS; p++, U += u_step) {
+      fetch(&next);
       if (half)
         s->kernels->product_half(panels, c16, V + p * vp, U, M + p * mp);
       else
@@ -133,9 +164,14 @@ static void convolve(const winograd_stage *s, int n, const wg_source *x, const w
     const size_t thread = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads();
     const size_t end = panels * (thread + 1) / all * WG_PANEL;
     const size_t stop = end < tiles ? end : tiles, block = (size_t)max_panels * WG_PANEL;
-    for (size_t t = panels * thread / all * WG_PANEL; t < stop; t += block)
-      convolve_block(s, x, y, U, t, (int)(stop - t < block ? stop - t : block), max_panels,
+    const size_t calls = (size_t)(WG_POINTS * (wg_round(y->C, WG_WIDE) / WG_WIDE));
+    for (size_t t = panels * thread / all * WG_PANEL, count; t < stop; t += count) {
+      count = least(stop - t, block);
+      const size_t next = t + count;
+      convolve_block(s, x, y, U, t, (int)count, max_panels,
+                     look_ahead(&s->grid, x, next, least(stop - next, block), calls),
                      workspace + thread * s->scratch);
+    }
   }
 }
 
@@ -172,19 +208,26 @@ static void reduce_group(const winograd_stage *s, const wg_source *x, const wg_s
   const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, k32 = wg_round(dz->C, WG_WIDE) / WG_WIDE;
   const size_t vp = v_plane(s->weight_panels, x->C), dp = d_plane(s->weight_panels, dz->C);
   const size_t block = (size_t)s->weight_panels * WG_PANEL, s_step = (size_t)c16 * 16 * WG_WIDE;
+  const size_t calls = (size_t)(WG_POINTS * k32);
   float *V = scratch, *D = scratch + WG_POINTS * vp;
   memset(S, 0, s->s_group * sizeof *S);
   memset(sums, 0, (size_t)k32 * WG_WIDE * sizeof *sums);
-  for (size_t t = first; t < stop; t += block) {
-    const int count = (int)(stop - t < block ? stop - t : block);
-    const int panels = wg_round(count, WG_PANEL) / WG_PANEL;
-    s->kernels->input(&s->grid, x, t, count, V, vp);
-    s->kernels->gradient(&s->grid, dz, t, count, D, dp, sums);
+  for (size_t t = first, count; t < stop; t += count) {
+    count = least(stop - t, block);
+    const size_t next = t + count, following = least(stop - next, block);
+    ahead next_x = look_ahead(&s->grid, x, next, following, calls);
+    ahead next_dz = look_ahead(&s->grid, dz, next, following, calls);
+    const int panels = wg_round((int)count, WG_PANEL) / WG_PANEL;
+    s->kernels->input(&s->grid, x, t, (int)count, V, vp);
+    s->kernels->gradient(&s->grid, dz, t, (int)count, D, dp, sums);
     for (int k = 0; k < k32; k++)
-      for (int p = 0; p < WG_POINTS; p++)
+      for (int p = 0; p < WG_POINTS; p++) {
+        fetch(&next_x);
+        fetch(&next_dz);
         s->kernels->accumulate(panels, c16, V + p * vp, D + p * dp + (size_t)k * WG_PANEL * WG_WIDE,
                                (size_t)k32 * WG_PANEL * WG_WIDE,
                                S + (size_t)(k * WG_POINTS + p) * s_step);
+      }
   }
 }
 
