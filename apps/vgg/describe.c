@@ -21,7 +21,7 @@ static const char help[] =
     "  --plan            who runs each layer, and why a faster one declined\n"
     "  --batch N         images a step takes [128]\n"
     "  --data SET --limit N --test-limit N   counted in the memory [fashion-mnist]\n"
-    "  --device auto|cpu|cuda[:i]   --backend auto|onednn|reference\n"
+    "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
     "  --precision auto|fp32|bf16   --isa auto|avx2|avx512|avx512bf16|amx\n"
     "  --threads N       [the processors this process may use]\n";
 

@@ -20,7 +20,7 @@ static const char help[] =
     "  --mistakes        also list every picture that was taken for another class\n"
     "  --json            one JSON object\n"
     "  --batch N         images at a time [128]\n"
-    "  --device auto|cpu|cuda[:i]   --backend auto|onednn|reference\n"
+    "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
     "  --precision auto|fp32|bf16   --isa auto|avx2|avx512|avx512bf16|amx\n"
     "  --threads N       [the processors this process may use]\n";
 

@@ -24,7 +24,7 @@ static const char help[] =
     "  --top K           the K likeliest classes [3]\n"
     "  --invert          dark drawings on light ground\n"
     "  --json, --csv     one JSON object a picture; a table with a header line\n"
-    "  --device auto|cpu|cuda[:i]   --backend auto|onednn|reference\n"
+    "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
     "  --precision auto|fp32|bf16   --isa auto|avx2|avx512|avx512bf16|amx\n"
     "  --threads N       [the processors this process may use]\n"
     "A picture that cannot be read gets a line on stderr and an exit code at the end.\n";

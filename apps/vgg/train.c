@@ -28,6 +28,7 @@ static const char help[] =
     "  --out DIR         a new run directory [runs/ARCH-N, the first free N]\n"
     "  --resume RUN      go on where RUN stopped\n"
     "  --save-every S    save at least every S seconds, and after each epoch [600]\n"
+    "  --json            a JSON object a step and an epoch instead of the lines\n"
     "  --device --backend --precision --isa --threads     as describe has them\n"
     "Ctrl-C finishes the step, saves and says how to go on.\n";
 
@@ -38,7 +39,7 @@ typedef struct train_args {
   const char *recipe, *out, *resume;
   double lr, save_every;
   uint64_t epochs, seed, max_steps;
-  bool seed_given, no_eval;
+  bool seed_given, no_eval, json;
 } train_args;
 
 /* ---- signals -------------------------------------------------------------------------------- */
@@ -63,8 +64,47 @@ static void catch_signals(void) {
   signal(SIGPIPE, SIG_IGN);
 }
 
+/* Who watches a run: a person, or with --json a program. */
+typedef struct watch {
+  progress progress;
+  bool json;
+} watch;
+
+/* A number that JSON has: NaN, "not measured", becomes null. */
+static void print_number(const char *name, double x) {
+  if (isfinite(x))
+    printf(",\"%s\":%.9g", name, x);
+  else
+    printf(",\"%s\":null", name);
+}
+
+/* One line of JSON; seconds and images are sums over the whole run. */
+static void print_event(const char *event, const vgg_train_state *s) {
+  printf("{\"event\":\"%s\",\"epoch\":%d,\"epochs\":%d,\"step\":%" PRIu64 ",\"steps\":%" PRIu64
+         ",\"images\":%" PRIu64,
+         event, s->epoch + 1, s->epochs, s->step, s->steps, s->images);
+  print_number("lr", s->lr);
+  print_number("step_loss", s->step_loss);
+  print_number("train_loss", s->train_loss);
+  print_number("train_acc", s->train_acc);
+  print_number("test_loss", s->test_loss);
+  print_number("test_acc", s->test_acc);
+  print_number("compute_seconds", s->compute_seconds);
+  print_number("data_wait_seconds", s->data_wait_seconds);
+  print_number("eval_seconds", s->eval_seconds);
+  print_number("wall_seconds", s->wall_seconds);
+  print_number("examples_per_sec", s->examples_per_sec);
+  print_number("images_per_sec", s->images_per_sec);
+  puts("}");
+  fflush(stdout);
+}
+
 static bool after(const vgg_train_state *state, void *user) {
-  progress_show(user, state);
+  watch *w = user;
+  if (!w->json)
+    progress_show(&w->progress, state);
+  else if (state->when != VGG_DURING_EVAL)
+    print_event(state->when == VGG_AFTER_STEP ? "step" : "epoch", state);
   return stop_signal != 0;
 }
 
@@ -131,6 +171,7 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   opt_given(&list, &a->seed_given);
   opt_whole(&list, "max-steps", 1, UINT64_MAX, &a->max_steps);
   opt_flag(&list, "no-eval", &a->no_eval);
+  opt_flag(&list, "json", &a->json);
   opt_text(&list, "out", &a->out);
   opt_text(&list, "resume", &a->resume);
   opt_real(&list, "save-every", false, INFINITY, &a->save_every);
@@ -196,20 +237,22 @@ static vgg_status resume(job *j, const train_args *a, vgg_error *err) {
   return vgg_trainer_resume(a->resume, j->train, j->test, &options, &j->trainer, err);
 }
 
-static int run(job *j) {
+static int run(job *j, bool json) {
   const char *device = vgg_trainer_options(j->trainer)->run.device;
   const char *dir = vgg_trainer_dir(j->trainer);
-  printf("training on %s\n", device);
+  if (!json) printf("training on %s\n", device);
   fflush(stdout);
-  progress shown;
-  progress_begin(&shown, j->trainer);
+  watch w = {.json = json};
+  progress_begin(&w.progress, j->trainer);
   vgg_train_state final;
   vgg_error err;
-  vgg_status status = vgg_trainer_run(j->trainer, after, &shown, &final, &err);
-  progress_clear(&shown);
+  vgg_status status = vgg_trainer_run(j->trainer, after, &w, &final, &err);
+  progress_clear(&w.progress);
+  if (json && (status == VGG_OK || status == VGG_STOPPED))
+    print_event(status == VGG_OK ? "end" : "stop", &final);
   if (status == VGG_STOPPED) return report_stop(&final, dir);
   if (status != VGG_OK) return cli_error(&err);
-  print_results(&final, device);
+  if (!json) print_results(&final, device);
   print_files(dir);
   return 0;
 }
@@ -228,7 +271,7 @@ int cmd_train(int argc, char **argv) {
     code = cli_fail(CLI_USAGE, "--seed: found %" PRIu64 ", but the run has %" PRIu64, a.seed,
                     vgg_trainer_options(j.trainer)->seed);
   } else {
-    code = run(&j);
+    code = run(&j, a.json);
   }
   vgg_trainer_close(j.trainer);
   vgg_dataset_close(j.train);

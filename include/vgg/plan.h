@@ -20,7 +20,7 @@ extern "C" {
  * anything else that is absent here is refused with VGG_ABSENT. */
 typedef struct vgg_run_options {
   const char *device;    /* auto, cpu, cuda, cuda:i [auto: the tutorial's try_gpu] */
-  const char *backend;   /* auto, onednn, reference [auto] */
+  const char *backend;   /* auto, native, onednn, reference [auto] */
   const char *precision; /* auto, fp32, bf16 [auto: bf16 where the processor multiplies it] */
   const char *isa;       /* auto, avx2, avx512, avx512bf16, amx: narrows, never widens [auto] */
   int threads;           /* compute threads [the processors this process may use] */
