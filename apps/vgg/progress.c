@@ -67,7 +67,7 @@ static void show_curve(const vgg_trainer *trainer, int epochs) {
   const vgg_curve_point *points;
   size_t count = vgg_trainer_curve(trainer, &points);
   char *drawing = NULL;
-  if (vgg_curves_text(points, count, epochs, columns < 72 ? columns : 72, 10, &drawing, NULL) ==
+  if (vgg_curves_text(points, count, epochs, columns < 79 ? columns : 79, 10, &drawing, NULL) ==
       VGG_OK) {
     fputs(drawing, stderr);
   }

@@ -10,7 +10,8 @@
 #include "net/net.h"
 #include "vgg/plan.h"
 
-enum { PLAN_MAX_STAGES = 64 };
+/* A stage has two layers at least, but for the last: no architecture has more. */
+enum { PLAN_MAX_STAGES = NET_MAX_LAYERS / 2 };
 
 typedef struct plan_stage {
   stage *impl; /* owned */
