@@ -42,7 +42,7 @@ INLINE void store_masked(bool bf16, __mmask16 mask, void *base, ptrdiff_t at, ve
 /* Lanes that exist of the 16 channels from `channel` on. */
 INLINE __mmask16 lanes_of(int C, int channel) {
   const int left = C - channel;
-  return left >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1);
+  return (__mmask16)(left >= 16 ? 0xffffu : (1u << left) - 1);
 }
 
 /* max that a NaN on either side survives (maxps gives its second operand then). */
