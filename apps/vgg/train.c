@@ -242,6 +242,7 @@ static int run(job *j, bool json) {
   const char *dir = vgg_trainer_dir(j->trainer);
   if (!json) printf("training on %s\n", device);
   fflush(stdout);
+  if (*vgg_trainer_note(j->trainer) != '\0') cli_note("%s", vgg_trainer_note(j->trainer));
   watch w = {.json = json};
   progress_begin(&w.progress, j->trainer);
   vgg_train_state final;
