@@ -32,7 +32,7 @@ typedef struct vgg_stage_info {
   int first_layer, num_layers; /* into the architecture */
   const char *backend;         /* who runs it: "onednn", "reference" */
   char detail[160];            /* its kernels, e.g. "brgconv:avx512_core_bf16, 8 images a chunk" */
-  char declined[160];          /* why a backend listed earlier declined; "" if none did */
+  char declined[320];          /* why the backends before it declined; "" if none did */
 } vgg_stage_info;
 
 typedef struct vgg_memory_line {

@@ -112,7 +112,9 @@ static vgg_status choose_backend(plan *p, plan_stage *st, const stage_spec *spec
     char why[128] = "";
     const vgg_status status = b->prepare(spec, &p->env, &st->impl, why, sizeof why, err);
     if (status != VGG_OK || st->impl) return status;
-    snprintf(st->declined, sizeof st->declined, "%s: %s", b->name, why);
+    const size_t said = strlen(st->declined);
+    snprintf(st->declined + said, sizeof st->declined - said, "%s%s: %s", said ? "; " : "", b->name,
+             why);
   }
   return err_set(err, VGG_ABSENT, "%s: no backend runs it: %s",
                  p->arch->layers[st->first_layer].name, st->declined);

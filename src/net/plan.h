@@ -18,7 +18,7 @@ typedef struct plan_stage {
   int first_layer, num_layers;
   int weight, bias;  /* into params */
   int dropout_layer; /* -1: none */
-  char declined[160];
+  char declined[320];
   size_t x_floats, y_floats; /* elements of one image's edges */
 } plan_stage;
 

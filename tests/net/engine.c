@@ -160,6 +160,22 @@ static void test_options_are_refused_with_the_reason(void **state) {
   drop(&f);
 }
 
+/* AVX2 has neither Winograd here nor bf16 in oneDNN: both are named, in the order of trial. */
+static void test_every_backend_that_declined_is_named(void **state) {
+  (void)state;
+  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX2) skip();
+  fixture f = make(false, -1);
+  const vgg_run_options options = {.isa = "avx2", .precision = "bf16", .batch = 1, .threads = 1};
+  plan *p;
+  assert_int_equal(plan_create(f.arch, &options, false, &p, NULL), VGG_OK);
+  const char *native = strstr(p->stages[0].declined, "native: ");
+  const char *onednn = strstr(p->stages[0].declined, "; onednn: ");
+  assert_string_equal(p->stages[0].impl->backend, "reference");
+  assert_true(native && onednn && native < onednn);
+  plan_close(p);
+  drop(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_inference_equals_training_forward),
@@ -167,6 +183,7 @@ int main(void) {
       cmocka_unit_test(test_dropout_rate),
       cmocka_unit_test(test_loss_of_known_logits),
       cmocka_unit_test(test_options_are_refused_with_the_reason),
+      cmocka_unit_test(test_every_backend_that_declined_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
