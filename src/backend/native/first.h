@@ -43,8 +43,6 @@ typedef struct first_kernels {
   /* sums [K/16][C * 9 + 1][16] += products of the rows' gradient with the band; the last vector is
    * the bias'. A full gradient must be masked by the ReLU already. */
   void (*backward)(const first_rows *r, float *sums);
-  /* dy = y > 0 ? dy : 0 for `count` values, in place. */
-  void (*mask)(bool bf16, size_t count, const void *y, void *dy);
 } first_kernels;
 
 extern const first_kernels first_kernels_avx512;

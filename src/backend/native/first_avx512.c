@@ -157,4 +157,4 @@ static void backward(const first_rows *r, float *sums) {
     backward_rows(r, false, false, sums);
 }
 
-const first_kernels first_kernels_avx512 = {"first3x3_fp32_avx512", forward, backward, relu_mask};
+const first_kernels first_kernels_avx512 = {"first3x3_fp32_avx512", forward, backward};

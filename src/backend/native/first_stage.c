@@ -15,6 +15,7 @@
 
 #include "backend/native/first.h"
 #include "backend/native/native.h"
+#include "backend/pass/pass.h"
 #include "base/bf16.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -24,6 +25,7 @@ enum { GROUPS = 16 };
 typedef struct first_stage {
   stage base;
   const first_kernels *kernels;
+  const pass_kernels *pass;
   int pairs;                 /* of output rows in an image */
   size_t stride, band, sums; /* floats */
 } first_stage;
@@ -103,22 +105,13 @@ static bool forward(stage *base, const stage_io *io) {
   return true;
 }
 
-/* dy = y > 0 ? dy : 0 for rows that no pool has shrunk. */
-static void mask_rows(const first_stage *s, const stage_io *io, const first_rows *rows) {
-  const size_t count = (size_t)(rows->rows * rows->Q * rows->K);
-  const ptrdiff_t offset = (char *)rows->values - (char *)io->dy;
-  s->kernels->mask(rows->bf16, count, (const char *)io->y + offset, rows->values);
-}
-
 static void reduce(const first_stage *s, const stage_io *io, size_t first, size_t stop, float *band,
                    float *sums) {
-  const stage_spec *d = &s->base.spec;
   memset(sums, 0, s->sums * sizeof *sums);
   for (size_t unit = first; unit < stop; unit++) {
     const int image = (int)(unit / (size_t)s->pairs), pair = (int)(unit % (size_t)s->pairs);
     fill_band(s, io->x, image, 2 * pair, band);
     const first_rows rows = rows_of(s, io, io->dy, image, pair, band);
-    if (d->relu && !rows.pool) mask_rows(s, io, &rows);
     s->kernels->backward(&rows, sums);
   }
 }
@@ -140,6 +133,10 @@ static void add_groups(const first_stage *s, float *sums, const stage_io *io) {
 
 static bool backward(stage *base, const stage_io *io) {
   const first_stage *s = (const first_stage *)base;
+  const stage_spec *d = &base->spec;
+  if (d->relu && !d->pool_size)
+    pass_relu_backward(s->pass, d->y_type, (size_t)io->n * d->OP * d->OQ * d->K, io->y, 1, io->dy,
+                       base->env.threads);
   const size_t units = (size_t)io->n * (size_t)s->pairs;
   float *bands = io->workspace, *sums = bands + (size_t)base->env.threads * s->band;
 #pragma omp parallel for num_threads(base->env.threads) schedule(static)
@@ -175,6 +172,7 @@ vgg_status first_prepare(const stage_spec *spec, const stage_env *env, stage **o
   if (!s) return err_no_memory(err, "first stage", sizeof *s);
   s->base = (stage){.ops = &ops, .backend = NATIVE_NAME, .spec = *spec, .env = *env};
   s->kernels = &first_kernels_avx512;
+  s->pass = pass_kernels_for(env->isa);
   s->pairs = spec->pool_size ? spec->P / 2 : (spec->P + 1) / 2;
   /* A zero on each side, and what the last window of an odd width reads beyond. */
   s->stride = mem_round((size_t)(spec->W + 4) * sizeof(float)) / sizeof(float);

@@ -66,20 +66,4 @@ INLINE vec pool_window(const vec v[4], uint16_t *masks) {
   return top;
 }
 
-/* dy = y > 0 ? dy : 0 for `count` values, in place. */
-static inline void relu_mask(bool bf16, size_t count, const void *y, void *dy) {
-  for (size_t i = 0; i < count; i += 16) {
-    const __mmask16 lanes = (__mmask16)(count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1);
-    const vec out = load_masked(bf16, lanes, y, (ptrdiff_t)i);
-    const __mmask16 open = _mm512_mask_cmp_ps_mask(lanes, out, _mm512_setzero_ps(), _CMP_GT_OQ);
-    if (bf16) {
-      uint16_t *to = (uint16_t *)dy + i;
-      _mm256_mask_storeu_epi16(to, lanes, _mm256_maskz_loadu_epi16(open, to));
-    } else {
-      float *to = (float *)dy + i;
-      _mm512_mask_storeu_ps(to, lanes, _mm512_maskz_loadu_ps(open, to));
-    }
-  }
-}
-
 #endif

@@ -88,8 +88,6 @@ typedef struct wg_kernels {
   /* s [c16 * 2][8][32] += sum over tiles of v times d, for one point; d [panels][..][14][32] with
    * d_step floats from panel to panel. */
   void (*accumulate)(int panels, int c16, const float *v, const float *d, size_t d_step, float *s);
-  /* dy = y > 0 ? dy : 0 for `count` values, in place. */
-  void (*mask)(bool bf16, size_t count, const void *y, void *dy);
 } wg_kernels;
 
 extern const wg_kernels wg_kernels_avx512;

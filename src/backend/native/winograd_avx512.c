@@ -394,11 +394,5 @@ static void accumulate(int panels, int c16, const float *v, const float *d, size
   }
 }
 
-const wg_kernels wg_kernels_avx512 = {"winograd_f4x4_fp32_avx512",
-                                      input,
-                                      gradient,
-                                      product,
-                                      product_half,
-                                      output,
-                                      accumulate,
-                                      relu_mask};
+const wg_kernels wg_kernels_avx512 = {
+    "winograd_f4x4_fp32_avx512", input, gradient, product, product_half, output, accumulate};

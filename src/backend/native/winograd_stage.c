@@ -18,12 +18,14 @@
 
 #include "backend/native/native.h"
 #include "backend/native/winograd.h"
+#include "backend/pass/pass.h"
 #include "base/error.h"
 #include "base/memory.h"
 
 typedef struct winograd_stage {
   stage base;
   const wg_kernels *kernels;
+  const pass_kernels *pass;
   wg_grid grid;
   int forward_panels, data_panels, weight_panels; /* in a block, per direction */
   int groups;
@@ -191,17 +193,6 @@ static bool forward(stage *base, const stage_io *io) {
   return true;
 }
 
-/* dy = y > 0 ? dy : 0, in pieces that do not depend on threads (nor would the result). */
-static void apply_relu_mask(const winograd_stage *s, const stage_io *io) {
-  const stage_spec *d = &s->base.spec;
-  const size_t row = (size_t)d->OP * (size_t)d->OQ * (size_t)d->K;
-  const size_t bytes = row * edge_size(d->y_type);
-#pragma omp parallel for num_threads(s->base.env.threads) schedule(static)
-  for (int image = 0; image < io->n; image++)
-    s->kernels->mask(d->y_type == EDGE_BF16, row, (const char *)io->y + (size_t)image * bytes,
-                     (char *)io->dy + (size_t)image * bytes);
-}
-
 /* The sums of one group: its range of panels, block by block. */
 static void reduce_group(const winograd_stage *s, const wg_source *x, const wg_source *dz,
                          size_t first, size_t stop, float *scratch, float *S, float *sums) {
@@ -257,7 +248,9 @@ static void backward_weights(const winograd_stage *s, const stage_io *io, const 
 static bool backward(stage *base, const stage_io *io) {
   winograd_stage *s = (winograd_stage *)base;
   const stage_spec *d = &base->spec;
-  if (d->relu && !d->pool_size) apply_relu_mask(s, io);
+  if (d->relu && !d->pool_size)
+    pass_relu_backward(s->pass, d->y_type, (size_t)io->n * d->OP * d->OQ * d->K, io->y, 1, io->dy,
+                       base->env.threads);
   const wg_source x = {.values = io->x, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
   const wg_source dz = {.values = io->dy,
                         .masks = d->pool_size ? io->aux : NULL,
@@ -314,6 +307,7 @@ vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage 
                     .env = *env,
                     .error_factor = error_factor};
   s->kernels = &wg_kernels_avx512;
+  s->pass = pass_kernels_for(env->isa);
   s->grid = (wg_grid){spec->H, spec->W, (spec->H + 3) / 4, (spec->W + 3) / 4};
   measure(s);
   snprintf(s->base.detail, sizeof s->base.detail, "%s, blocks of %d tiles", s->kernels->name,
