@@ -45,6 +45,7 @@ void run_args_options(run_args *run, opt_list *list) {
   opt_text(list, "device", &run->device);
   opt_text(list, "backend", &run->backend);
   opt_text(list, "precision", &run->precision);
+  opt_text(list, "winograd", &run->winograd);
   opt_text(list, "isa", &run->isa);
   opt_whole(list, "threads", 1, 4096, &run->threads);
   opt_whole(list, "batch", 1, 1 << 20, &run->batch);
@@ -54,6 +55,7 @@ vgg_run_options run_args_get(const run_args *run) {
   return (vgg_run_options){.device = run->device,
                            .backend = run->backend,
                            .precision = run->precision,
+                           .winograd = run->winograd,
                            .isa = run->isa,
                            .threads = (int)run->threads,
                            .batch = (int)run->batch};

@@ -105,9 +105,9 @@ typedef struct data_args {
 } data_args;
 void data_args_options(data_args *data, opt_list *list);
 
-/* --device --backend --precision --isa --threads --batch */
+/* --device --backend --precision --winograd --isa --threads --batch */
 typedef struct run_args {
-  const char *device, *backend, *precision, *isa;
+  const char *device, *backend, *precision, *winograd, *isa;
   uint64_t threads, batch;
 } run_args;
 void run_args_options(run_args *run, opt_list *list);

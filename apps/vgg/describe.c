@@ -18,11 +18,12 @@ static const char help[] =
     "  --ratio N --input CxHxW --classes N --hidden N --dropout P\n"
     "                    [1 1x224x224 10 4096 0.5]\n"
     "  --format table|tutorial|json       --json is short for the last\n"
-    "  --plan            who runs each layer, and why a faster one declined\n"
+    "  --plan            who runs each layer, why nobody else, and the expected cost\n"
     "  --batch N         images a step takes [128]\n"
     "  --data SET --limit N --test-limit N   counted in the memory [fashion-mnist]\n"
     "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
-    "  --precision auto|fp32|bf16   --isa auto|avx2|avx512|avx512bf16|amx\n"
+    "  --precision auto|fp32|bf16   --winograd auto|on|off\n"
+    "  --isa auto|avx2|avx512|avx512bf16|amx\n"
     "  --threads N       [the processors this process may use]\n";
 
 /* Everything the pages below show. */
@@ -121,7 +122,8 @@ static void print_tutorial(const description *d) {
 static void print_plan(const description *d) {
   print_head(d);
   printf("instruction set: %s\n\n", d->plan->isa);
-  printf("%5s  %-18s %-10s %s\n", "stage", "layers", "backend", "kernels");
+  printf("%5s  %-18s %-10s %9s %9s  %s\n", "stage", "layers", "backend", "forward", "backward",
+         "kernels");
   for (int i = 0; i < d->plan->num_stages; i++) {
     const vgg_stage_info *stage = &d->plan->stages[i];
     const vgg_layer *first = vgg_arch_layer(d->arch, stage->first_layer);
@@ -129,9 +131,13 @@ static void print_plan(const description *d) {
     char layers[40];
     snprintf(layers, sizeof layers, "%s%s%s", first->name, stage->num_layers > 1 ? "-" : "",
              stage->num_layers > 1 ? last->name : "");
-    printf("%5d  %-18s %-10s %s\n", i, layers, stage->backend, stage->detail);
-    if (stage->declined[0] != '\0') printf("%37s declined: %s\n", "", stage->declined);
+    printf("%5d  %-18s %-10s %9.1f %9.1f  %s\n", i, layers, stage->backend,
+           stage->forward_cost * 1e-6, stage->backward_cost * 1e-6, stage->detail);
+    if (stage->others[0] != '\0') printf("%56s%s\n", "", stage->others);
   }
+  printf(
+      "\nforward, backward: what an image is expected to cost, in million multiplications and\n"
+      "additions at the processor's fp32 peak (`vgg bench` measures it).\n");
 }
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
@@ -168,9 +174,10 @@ static json_t *json_stages(const description *d) {
   for (int i = 0; i < d->plan->num_stages; i++) {
     const vgg_stage_info *stage = &d->plan->stages[i];
     json_array_append_new(
-        stages, json_pack("{s:i,s:i,s:s,s:s,s:s}", "first_layer", stage->first_layer, "layers",
-                          stage->num_layers, "backend", stage->backend, "kernels", stage->detail,
-                          "declined", stage->declined));
+        stages, json_pack("{s:i,s:i,s:s,s:s,s:f,s:f,s:s}", "first_layer", stage->first_layer,
+                          "layers", stage->num_layers, "backend", stage->backend, "kernels",
+                          stage->detail, "forward_cost", stage->forward_cost, "backward_cost",
+                          stage->backward_cost, "others", stage->others));
   }
   return stages;
 }

@@ -21,7 +21,8 @@ static const char help[] =
     "  --json            one JSON object\n"
     "  --batch N         images at a time [128]\n"
     "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
-    "  --precision auto|fp32|bf16   --isa auto|avx2|avx512|avx512bf16|amx\n"
+    "  --precision auto|fp32|bf16   --winograd auto|on|off\n"
+    "  --isa auto|avx2|avx512|avx512bf16|amx\n"
     "  --threads N       [the processors this process may use]\n";
 
 typedef struct eval_args {

@@ -25,7 +25,8 @@ static const char help[] =
     "  --invert          dark drawings on light ground\n"
     "  --json, --csv     one JSON object a picture; a table with a header line\n"
     "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
-    "  --precision auto|fp32|bf16   --isa auto|avx2|avx512|avx512bf16|amx\n"
+    "  --precision auto|fp32|bf16   --winograd auto|on|off\n"
+    "  --isa auto|avx2|avx512|avx512bf16|amx\n"
     "  --threads N       [the processors this process may use]\n"
     "A picture that cannot be read gets a line on stderr and an exit code at the end.\n";
 

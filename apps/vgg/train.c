@@ -29,7 +29,7 @@ static const char help[] =
     "  --resume RUN      go on where RUN stopped\n"
     "  --save-every S    save at least every S seconds, and after each epoch [600]\n"
     "  --json            a JSON object a step and an epoch instead of the lines\n"
-    "  --device --backend --precision --isa --threads     as describe has them\n"
+    "  --device --backend --precision --winograd --isa --threads   as in describe\n"
     "Ctrl-C finishes the step, saves and says how to go on.\n";
 
 typedef struct train_args {

@@ -21,7 +21,8 @@ extern "C" {
 typedef struct vgg_run_options {
   const char *device;    /* auto, cpu, cuda, cuda:i [auto: the tutorial's try_gpu] */
   const char *backend;   /* auto, native, onednn, reference [auto] */
-  const char *precision; /* auto, fp32, bf16 [auto: bf16 where the processor multiplies it] */
+  const char *precision; /* auto, fp32, bf16 [auto: the faster, see vgg_system_facts] */
+  const char *winograd;  /* auto, on, off: fewer products in 3x3 layers [auto: if faster] */
   const char *isa;       /* auto, avx2, avx512, avx512bf16, amx: narrows, never widens [auto] */
   int threads;           /* compute threads [the processors this process may use] */
   int batch;             /* largest number of images a step takes [128] */
@@ -32,7 +33,9 @@ typedef struct vgg_stage_info {
   int first_layer, num_layers; /* into the architecture */
   const char *backend;         /* who runs it: "onednn", "reference" */
   char detail[160];            /* its kernels, e.g. "brgconv:avx512_core_bf16, 8 images a chunk" */
-  char declined[320];          /* why the backends before it declined; "" if none did */
+  /* What the plan expects an image to cost: FLOP at the processor's fp32 peak. */
+  double forward_cost, backward_cost;
+  char others[320]; /* why no other backend runs it, each with its name */
 } vgg_stage_info;
 
 typedef struct vgg_memory_line {

@@ -49,6 +49,7 @@ typedef struct stage_env {
   int threads;
   bool training; /* backward will be called */
   bool bf16;     /* products may be taken in bf16, sums in fp32; masters are fp32 */
+  bool no_winograd; /* every convolution is to be summed directly */
   cpu_isa isa;   /* not beyond this */
 } stage_env;
 
@@ -98,18 +99,25 @@ struct stage {
   double error_factor;
 };
 
+/* About how long a stage takes, see backend/cost.h; an image. */
+typedef struct stage_cost {
+  double forward, backward;
+} stage_cost;
+
 /* One row of backends.def. */
 typedef struct backend {
   const char *name;
   /* The library's name and version for `vgg info`. */
   const char *(*version)(void);
+  /* What a stage would cost here, whether or not it is taken; cheap, prepares nothing. */
+  stage_cost (*cost)(const stage_spec *spec, const stage_env *env);
   /* Prepares a stage. VGG_OK with *out NULL means "declined", with the reason in why[size].
    * Fails with VGG_NO_MEMORY or VGG_BUG. */
   vgg_status (*prepare)(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                         size_t size, vgg_error *err);
 } backend;
 
-/* Backends in the order of trial, fastest first; NULL after the last. */
+/* Backends; of equal cost the first is tried first. NULL after the last. */
 const backend *backend_at(size_t i);
 /* NULL when this build has no such backend. */
 const backend *backend_find(const char *name);

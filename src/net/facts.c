@@ -12,7 +12,7 @@
 
 #include "backend/backend.h"
 #include "base/cpu.h"
-#include "vgg/plan.h"
+#include "net/plan.h"
 
 typedef struct fact_list {
   vgg_fact *at;
@@ -48,8 +48,8 @@ int vgg_system_facts(vgg_fact *facts, int max) {
     add(&list, "backend", "%s: %s", backend_at(i)->name, backend_at(i)->version());
   add(&list, "devices", "cpu; this build has no CUDA");
   add(&list, "auto device", "cpu");
-  add(&list, "auto precision", "%s", isa >= CPU_AVX512BF16 ? "bf16" : "fp32");
-  add(&list, "auto backend", "the first above that accepts a stage");
+  add(&list, "auto precision", "%s", plan_prefers_bf16(isa, NULL, false) ? "bf16" : "fp32");
+  add(&list, "auto backend", "for each stage the one that is expected to be fastest");
   add(&list, "zlib", "%s", zlibVersion());
   add(&list, "libpng", "%s", png_get_libpng_ver(NULL));
 #ifdef LIBJPEG_TURBO_VERSION_NUMBER

@@ -20,25 +20,38 @@ static vgg_status resolve_device(const char *device, char out[16], vgg_error *er
   return err_set(err, VGG_BAD_VALUE, "--device %s: unknown, wanted auto, cpu or cuda[:i]", device);
 }
 
-static vgg_status resolve_precision(const char *precision, cpu_isa isa, bool *bf16,
-                                    vgg_error *err) {
-  if (!precision || strcmp(precision, "auto") == 0)
-    *bf16 = isa >= CPU_AVX512BF16; /* where the processor multiplies bf16 by itself */
-  else if (strcmp(precision, "fp32") == 0)
-    *bf16 = false;
-  else if (strcmp(precision, "bf16") == 0)
-    *bf16 = true;
-  else
+static bool is_auto(const char *word) { return !word || strcmp(word, "auto") == 0; }
+
+bool plan_prefers_bf16(cpu_isa isa, const char *backend_name, bool no_winograd) {
+  const bool own_kernels = (is_auto(backend_name) || strcmp(backend_name, "native") == 0) &&
+                           !no_winograd && backend_find("native");
+  return isa >= (own_kernels ? CPU_AMX : CPU_AVX512BF16);
+}
+
+static vgg_status resolve_precision(const vgg_run_options *o, plan *p, vgg_error *err) {
+  if (is_auto(o->precision))
+    p->env.bf16 = plan_prefers_bf16(p->env.isa, o->backend, p->env.no_winograd);
+  else if (strcmp(o->precision, "bf16") == 0)
+    p->env.bf16 = true;
+  else if (strcmp(o->precision, "fp32") != 0)
     return err_set(err, VGG_BAD_VALUE, "--precision %s: unknown, wanted auto, fp32 or bf16",
-                   precision);
+                   o->precision);
   return VGG_OK;
+}
+
+static vgg_status resolve_winograd(const char *winograd, plan *p, vgg_error *err) {
+  p->env.no_winograd = winograd && strcmp(winograd, "off") == 0;
+  p->force_winograd = winograd && strcmp(winograd, "on") == 0;
+  if (is_auto(winograd) || p->env.no_winograd || p->force_winograd) return VGG_OK;
+  return err_set(err, VGG_BAD_VALUE, "--winograd %s: unknown, wanted auto, on or off", winograd);
 }
 
 static vgg_status resolve_env(plan *p, const vgg_run_options *o, bool training, vgg_error *err) {
   enum { DEFAULT_BATCH = 128, MAX_BATCH = 1 << 16, MAX_THREADS = 1024 };
   vgg_status status = resolve_device(o->device, p->device, err);
   if (status == VGG_OK) status = cpu_isa_from_name(o->isa, &p->env.isa, err);
-  if (status == VGG_OK) status = resolve_precision(o->precision, p->env.isa, &p->env.bf16, err);
+  if (status == VGG_OK) status = resolve_winograd(o->winograd, p, err);
+  if (status == VGG_OK) status = resolve_precision(o, p, err);
   if (status != VGG_OK) return status;
   if (o->threads < 0 || o->threads > MAX_THREADS)
     return err_set(err, VGG_BAD_VALUE, "--threads %d: wanted 1 to %d", o->threads, MAX_THREADS);
@@ -99,25 +112,78 @@ static int fuse(const vgg_arch *a, int i, stage_spec *s, int *dropout_layer) {
   return n;
 }
 
-/* The first backend that accepts the stage runs it. A backend that was asked for by name must. */
+/* ---- who runs a stage ------------------------------------------------------------------------ */
+
+enum { MAX_BACKENDS = 8 };
+
+typedef struct candidate {
+  const backend *backend;
+  stage_cost cost;
+  double total;
+} candidate;
+
+/* All backends, or the one asked for, the cheapest first. */
+static int rank(const plan *p, const stage_spec *spec, const char *name, candidate *list) {
+  int count = 0;
+  for (size_t i = 0; backend_at(i) && count < MAX_BACKENDS; i++) {
+    const backend *b = backend_at(i);
+    if (!is_auto(name) && strcmp(b->name, name) != 0) continue;
+    candidate c = {b, b->cost(spec, &p->env), 0};
+    c.total = c.cost.forward + (p->env.training ? c.cost.backward : 0);
+    int at = count++;
+    for (; at > 0 && list[at - 1].total > c.total; at--) list[at] = list[at - 1];
+    list[at] = c;
+  }
+  return count;
+}
+
+static void note_other(plan_stage *st, const char *name, const char *why) {
+  const size_t said = strlen(st->others);
+  snprintf(st->others + said, sizeof st->others - said, "%s%s: %s", said ? "; " : "", name, why);
+}
+
+/* Leaves st->impl NULL, with the reason in st->others, where the backend declines. */
+static vgg_status try_backend(plan *p, plan_stage *st, const stage_spec *spec, const candidate *c,
+                              vgg_error *err) {
+  const bool winograd = spec->kind == STAGE_CONV && spec->R == 3 && spec->S == 3 &&
+                        spec->stride == 1 && spec->pad == 1;
+  if (p->force_winograd && winograd && strcmp(c->backend->name, "native") != 0) {
+    note_other(st, c->backend->name, "--winograd on");
+    return VGG_OK;
+  }
+  char why[128] = "";
+  const vgg_status status = c->backend->prepare(spec, &p->env, &st->impl, why, sizeof why, err);
+  if (status != VGG_OK) return status;
+  if (!st->impl) note_other(st, c->backend->name, why);
+  st->cost = c->cost;
+  return VGG_OK;
+}
+
+static void note_slower(plan_stage *st, const candidate *slower, const candidate *chosen) {
+  char why[64];
+  const double ratio = slower->total / chosen->total;
+  snprintf(why, sizeof why, "expected to take %.*f times as long", ratio < 10 ? 1 : 0, ratio);
+  note_other(st, slower->backend->name, why);
+}
+
+/* Of the backends that accept the stage, the one that is expected to be fastest. */
 static vgg_status choose_backend(plan *p, plan_stage *st, const stage_spec *spec, const char *name,
                                  vgg_error *err) {
-  const bool any = !name || strcmp(name, "auto") == 0;
-  if (!any && !backend_find(name))
+  if (!is_auto(name) && !backend_find(name))
     return err_set(err, VGG_ABSENT, "--backend %s: this build does not have it, see `vgg info`",
                    name);
-  for (size_t i = 0; backend_at(i); i++) {
-    const backend *b = backend_at(i);
-    if (!any && strcmp(b->name, name) != 0) continue;
-    char why[128] = "";
-    const vgg_status status = b->prepare(spec, &p->env, &st->impl, why, sizeof why, err);
-    if (status != VGG_OK || st->impl) return status;
-    const size_t said = strlen(st->declined);
-    snprintf(st->declined + said, sizeof st->declined - said, "%s%s: %s", said ? "; " : "", b->name,
-             why);
+  candidate list[MAX_BACKENDS];
+  const int count = rank(p, spec, name, list);
+  int chosen = 0;
+  for (; chosen < count && !st->impl; chosen++) {
+    const vgg_status status = try_backend(p, st, spec, &list[chosen], err);
+    if (status != VGG_OK) return status;
   }
-  return err_set(err, VGG_ABSENT, "%s: no backend runs it: %s",
-                 p->arch->layers[st->first_layer].name, st->declined);
+  if (!st->impl)
+    return err_set(err, VGG_ABSENT, "%s: no backend runs it: %s",
+                   p->arch->layers[st->first_layer].name, st->others);
+  for (int i = chosen; i < count; i++) note_slower(st, &list[i], &list[chosen - 1]);
+  return VGG_OK;
 }
 
 static int find_param(const net_params *params, int layer, bool bias) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Plans: an architecture cut into stages, each prepared by the first backend that accepts it, with
- * all sizes known. Nothing large is allocated here.
+ * Plans: an architecture cut into stages, each prepared by the backend that is expected to run it
+ * fastest, with all sizes known. Nothing large is allocated here.
  */
 #ifndef NET_PLAN_H
 #define NET_PLAN_H
@@ -16,9 +16,10 @@ enum { PLAN_MAX_STAGES = NET_MAX_LAYERS / 2 };
 typedef struct plan_stage {
   stage *impl; /* owned */
   int first_layer, num_layers;
-  int weight, bias;  /* into params */
-  int dropout_layer; /* -1: none */
-  char declined[320];
+  int weight, bias;          /* into params */
+  int dropout_layer;         /* -1: none */
+  stage_cost cost;           /* as expected */
+  char others[320];          /* why nobody else runs it */
   size_t x_floats, y_floats; /* elements of one image's edges */
 } plan_stage;
 
@@ -26,12 +27,17 @@ typedef struct plan {
   vgg_arch *arch; /* owned copy */
   net_params params;
   stage_env env;
+  bool force_winograd; /* every 3x3 convolution of stride 1 runs on own kernels or not at all */
   char device[16];
   int num_stages;
   plan_stage stages[PLAN_MAX_STAGES];
   /* Arena sizes in bytes for max_n images. */
   size_t masters, gradients, packs, activations, edge_gradients, aux, masks, workspace, library;
 } plan;
+
+/* What `--precision auto` means: true fp32 where own kernels do with a quarter of the products,
+ * bf16 where the processor multiplies it so fast that this does not matter, or without them. */
+bool plan_prefers_bf16(cpu_isa isa, const char *backend_name, bool no_winograd);
 
 /* options may be NULL. Fails as vgg_plan_describe. */
 vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, bool training,

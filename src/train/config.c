@@ -6,7 +6,7 @@
  *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout"},
  *    "recipe": {"name", "lr", "epochs", "batch", "seed", "max_steps", "eval", "save_seconds"},
  *    "data":   {"spec", "train": {"count", "digest"}, "test": the same or null},
- *    "run":    {"device" | "backend" | "precision" | "isa": {"asked", "used"},
+ *    "run":    {"device" | "backend" | "precision" | "winograd" | "isa": {"asked", "used"},
  *               "threads", "processor"},
  *    "stages": [{"layers", "backend", "kernels"}, ...]}
  */
@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "train/recipe.h"
 
-enum { FORMAT = 1, MAX_CONFIG_BYTES = 1 << 20 };
+enum { FORMAT = 2, MAX_CONFIG_BYTES = 1 << 20 };
 
 /* ---- from options ---------------------------------------------------------------------------- */
 
@@ -74,6 +74,7 @@ vgg_status config_from_options(const vgg_train_options *options, const vgg_arch 
   ask(&out->device, o->run.device);
   ask(&out->backend, o->run.backend);
   ask(&out->precision, o->run.precision);
+  ask(&out->winograd, o->run.winograd);
   ask(&out->isa, o->run.isa);
   return check_numbers(out, err);
 }
@@ -115,6 +116,7 @@ vgg_status config_resume(run_config *config, const vgg_train_options *options, v
   if (status == VGG_OK) status = same_choice("backend", o->run.backend, &config->backend, err);
   if (status == VGG_OK)
     status = same_choice("precision", o->run.precision, &config->precision, err);
+  if (status == VGG_OK) status = same_choice("winograd", o->run.winograd, &config->winograd, err);
   if (status == VGG_OK) status = same_choice("isa", o->run.isa, &config->isa, err);
   if (status != VGG_OK) return status;
   if (o->epochs) config->epochs = o->epochs;
@@ -153,6 +155,7 @@ void config_note_plan(run_config *config, const plan *p) {
   snprintf(config->device.used, sizeof config->device.used, "%s", p->device);
   snprintf(config->precision.used, sizeof config->precision.used, "%s",
            p->env.bf16 ? "bf16" : "fp32");
+  snprintf(config->winograd.used, sizeof config->winograd.used, "%s", config->winograd.asked);
   snprintf(config->isa.used, sizeof config->isa.used, "%s", cpu_isa_name(p->env.isa));
   config->threads = p->env.threads;
 }
@@ -203,9 +206,10 @@ static json_t *choice_json(const run_choice *c) {
 static json_t *run_json(const run_config *c) {
   char processor[96];
   cpu_model_name(processor, sizeof processor);
-  return json_pack("{s:o, s:o, s:o, s:o, s:i, s:s}", "device", choice_json(&c->device), "backend",
-                   choice_json(&c->backend), "precision", choice_json(&c->precision), "isa",
-                   choice_json(&c->isa), "threads", c->threads, "processor", processor);
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:s}", "device", choice_json(&c->device),
+                   "backend", choice_json(&c->backend), "precision", choice_json(&c->precision),
+                   "winograd", choice_json(&c->winograd), "isa", choice_json(&c->isa), "threads",
+                   c->threads, "processor", processor);
 }
 
 json_t *config_to_json(const run_config *c, const plan *p) {
@@ -274,7 +278,8 @@ static bool take_all(json_t *json, run_config *out) {
          take_word(out->data, sizeof out->data, spec) && take_data(data, "train", &out->train) &&
          take_data(data, "test", &out->test) && take_choice(run, "device", &out->device) &&
          take_choice(run, "backend", &out->backend) &&
-         take_choice(run, "precision", &out->precision) && take_choice(run, "isa", &out->isa) &&
+         take_choice(run, "precision", &out->precision) &&
+         take_choice(run, "winograd", &out->winograd) && take_choice(run, "isa", &out->isa) &&
          json_unpack(run, "{s:i}", "threads", &out->threads) == 0;
 }
 

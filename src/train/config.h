@@ -27,7 +27,7 @@ typedef struct run_config {
   uint64_t seed, max_steps; /* max_steps 0: no limit */
   bool no_eval;
   double save_seconds;
-  run_choice device, backend, precision, isa;
+  run_choice device, backend, precision, winograd, isa;
   int threads;
   char data[512]; /* the training set's spec */
   run_data train, test;

@@ -85,7 +85,9 @@ static vgg_status copy_stages(const plan *p, vgg_plan_info *info, vgg_error *err
     s->num_layers = st->num_layers;
     s->backend = st->impl->backend;
     memcpy(s->detail, st->impl->detail, sizeof s->detail);
-    memcpy(s->declined, st->declined, sizeof s->declined);
+    s->forward_cost = st->cost.forward;
+    s->backward_cost = st->cost.backward;
+    memcpy(s->others, st->others, sizeof s->others);
   }
   return VGG_OK;
 }

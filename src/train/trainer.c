@@ -52,6 +52,7 @@ static vgg_run_options run_options(const run_config *c) {
   return (vgg_run_options){.device = used_or_asked(&c->device),
                            .backend = c->backend.asked,
                            .precision = used_or_asked(&c->precision),
+                           .winograd = c->winograd.asked,
                            .isa = c->isa.asked,
                            .threads = c->threads,
                            .batch = c->batch};
@@ -86,6 +87,7 @@ void trainer_fill_options(vgg_trainer *t) {
                                    .run = {.device = c->device.used,
                                            .backend = c->backend.asked,
                                            .precision = c->precision.used,
+                                           .winograd = c->winograd.used,
                                            .isa = c->isa.used,
                                            .threads = c->threads,
                                            .batch = c->batch}};

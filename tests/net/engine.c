@@ -147,6 +147,7 @@ static void test_options_are_refused_with_the_reason(void **state) {
       {{.backend = "mkl"},
        VGG_ABSENT,
        "--backend mkl: this build does not have it, see `vgg info`"},
+      {{.winograd = "maybe"}, VGG_BAD_VALUE, "--winograd maybe: unknown, wanted auto, on or off"},
       {{.threads = -1}, VGG_BAD_VALUE, "--threads -1: wanted 1 to 1024"},
       {{.batch = -1}, VGG_BAD_VALUE, "--batch -1: wanted 1 to 65536"},
   };
@@ -160,20 +161,63 @@ static void test_options_are_refused_with_the_reason(void **state) {
   drop(&f);
 }
 
-/* AVX2 has neither Winograd here nor bf16 in oneDNN: both are named, in the order of trial. */
-static void test_every_backend_that_declined_is_named(void **state) {
-  (void)state;
-  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX2) skip();
-  fixture f = make(false, -1);
-  const vgg_run_options options = {.isa = "avx2", .precision = "bf16", .batch = 1, .threads = 1};
+static vgg_arch *two_convs(void) {
+  vgg_arch *arch;
+  const vgg_arch_options options = {.input = {1, SIDE, SIDE}, .hidden = 24, .classes = CLASSES};
+  assert_int_equal(vgg_arch_from_text("1x16,1x32", &options, &arch, NULL), VGG_OK);
+  return arch;
+}
+
+static plan *plan_of(const vgg_arch *arch, const vgg_run_options *options) {
   plan *p;
-  assert_int_equal(plan_create(f.arch, &options, false, &p, NULL), VGG_OK);
-  const char *native = strstr(p->stages[0].declined, "native: ");
-  const char *onednn = strstr(p->stages[0].declined, "; onednn: ");
-  assert_string_equal(p->stages[0].impl->backend, "reference");
-  assert_true(native && onednn && native < onednn);
+  assert_int_equal(plan_create(arch, options, false, &p, NULL), VGG_OK);
+  return p;
+}
+
+/* Whoever does not run a stage is named, with the reason or with what it was expected to take. */
+static void test_every_other_backend_is_named(void **state) {
+  (void)state;
+  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX512) skip();
+  vgg_arch *arch = two_convs();
+  plan *p = plan_of(arch, &(vgg_run_options){.precision = "fp32"});
+  assert_string_equal(p->stages[1].impl->backend, "native");
+  assert_non_null(strstr(p->stages[1].others, "onednn: expected to take "));
+  assert_non_null(strstr(p->stages[1].others, "; reference: expected to take "));
   plan_close(p);
-  drop(&f);
+  p = plan_of(arch, &(vgg_run_options){.precision = "fp32", .winograd = "off"});
+  assert_string_equal(p->stages[1].impl->backend, "onednn");
+  assert_non_null(strstr(p->stages[1].others, "native: --winograd off"));
+  plan_close(p);
+  vgg_arch_close(arch);
+}
+
+/* `on` leaves no way but the own kernels; where they cannot run, the plan says so and ends. */
+static void test_winograd_on_is_an_order(void **state) {
+  (void)state;
+  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX512) skip();
+  vgg_arch *arch = two_convs();
+  plan *p = plan_of(arch, &(vgg_run_options){.winograd = "on", .precision = "bf16"});
+  assert_string_equal(p->stages[1].impl->backend, "native");
+  plan_close(p);
+  vgg_error err = {0};
+  const vgg_run_options impossible = {.winograd = "on", .backend = "onednn"};
+  p = NULL;
+  assert_int_equal(plan_create(arch, &impossible, false, &p, &err), VGG_ABSENT);
+  assert_non_null(strstr(err.message, "no backend runs it: onednn: --winograd on"));
+  assert_null(p);
+  vgg_arch_close(arch);
+}
+
+/* True fp32 where own kernels run without AMX; bf16 where only the library can be fast. */
+static void test_auto_precision(void **state) {
+  (void)state;
+  const bool own = backend_find("native");
+  assert_true(plan_prefers_bf16(CPU_AMX, NULL, false));
+  assert_int_equal(plan_prefers_bf16(CPU_AVX512BF16, NULL, false), !own);
+  assert_true(plan_prefers_bf16(CPU_AVX512BF16, "onednn", false));
+  assert_true(plan_prefers_bf16(CPU_AVX512BF16, "auto", true));
+  assert_false(plan_prefers_bf16(CPU_AVX512, NULL, true));
+  assert_false(plan_prefers_bf16(CPU_AVX2, "onednn", false));
 }
 
 int main(void) {
@@ -183,7 +227,9 @@ int main(void) {
       cmocka_unit_test(test_dropout_rate),
       cmocka_unit_test(test_loss_of_known_logits),
       cmocka_unit_test(test_options_are_refused_with_the_reason),
-      cmocka_unit_test(test_every_backend_that_declined_is_named),
+      cmocka_unit_test(test_every_other_backend_is_named),
+      cmocka_unit_test(test_winograd_on_is_an_order),
+      cmocka_unit_test(test_auto_precision),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -281,8 +281,7 @@ static const double error_factor = 8;
 static const char *reason_to_decline(const stage_spec *d, const stage_env *env) {
   if (env->isa < CPU_AVX512) return "needs AVX-512";
   if (d->kind != STAGE_CONV) return "runs convolutions only";
-  /* 16 times fp32's rate outweighs a quarter of the multiplications. */
-  if (env->bf16 && env->isa >= CPU_AMX) return "AMX multiplies bf16 faster";
+  if (env->no_winograd) return "--winograd off";
   if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)
     return "runs 3x3, stride 1, pad 1 only";
   if (d->C < WG_LANES) return "fewer than 16 input channels";

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The plan's cost model: about how long would a stage take here?
+ *
+ * Unit: FLOP at the processor's fp32 peak, an image. A direct fp32 convolution that runs at the
+ * peak costs its own multiplications and additions; halving them, or taking them in bf16 at twice
+ * the rate, halves its cost. What is not multiplication is counted as the FLOP that the processor
+ * could have done meanwhile. So the model needs no clock, and `vgg bench --layers` can set it
+ * beside what was measured: cost / peak = seconds.
+ *
+ * It is right within about a quarter, which is enough to choose by: the ways differ by a half and
+ * more. The constants in cost.c say where they are from.
+ */
+#ifndef BACKEND_COST_H
+#define BACKEND_COST_H
+
+#include "backend/backend.h"
+
+/* The products of one direction, two FLOP a multiply-add, rim counted. */
+double cost_flop(const stage_spec *s);
+
+/* A stage whose products run at `forward` and `backward` times the fp32 peak, with separate passes
+ * for ReLU and pool. */
+stage_cost cost_direct(const stage_spec *s, const stage_env *env, double forward, double backward);
+
+/* The same with ReLU and pool done on the way. */
+stage_cost cost_fused(const stage_spec *s, const stage_env *env, double forward, double backward);
+
+/* A convolution by F(4x4, 3x3). */
+stage_cost cost_winograd(const stage_spec *s, const stage_env *env);
+
+#endif
