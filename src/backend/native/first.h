@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cpu.h"
+
 enum { FIRST_LANES = 16, FIRST_MAX_C = 3, FIRST_TAPS = 9 };
 
 /* Two output rows of one image (or the pooled row that they become). */
@@ -39,12 +41,16 @@ typedef struct first_rows {
 
 typedef struct first_kernels {
   const char *name;
+  cpu_isa isa;
   void (*forward)(const first_rows *r, const float *w, const float *bias);
   /* sums [K/16][C * 9 + 1][16] += products of the rows' gradient with the band; the last vector is
    * the bias'. A full gradient must be masked by the ReLU already. */
   void (*backward)(const first_rows *r, float *sums);
 } first_kernels;
 
-extern const first_kernels first_kernels_avx512;
+/* The fastest row not beyond `isa`; NULL: there is none. */
+const first_kernels *first_kernels_for(cpu_isa isa);
+/* Rows of the table, fastest first; NULL after the last. */
+const first_kernels *first_kernels_at(size_t i);
 
 #endif

@@ -15,8 +15,6 @@
  *            8  9 10 11        9 permutations and 9 multiply-adds a window, where a gradient
  *           12 13 14 15        written out in full would take 36
  */
-#include <immintrin.h>
-
 #include "backend/native/first.h"
 #include "backend/native/lanes_avx512.h"
 
@@ -55,7 +53,7 @@ INLINE void forward_block(const first_rows *r, bool bf16, int C, const float *w,
     } else if (x + 1 < r->Q) {
       const ptrdiff_t cell = x / 2;
       uint16_t *masks = r->masks ? r->masks + (cell * words + channel / FIRST_LANES) * 4 : NULL;
-      store_masked(bf16, lanes, r->values, cell * r->K + channel, pool_window(y, masks));
+      store_masked(bf16, lanes, r->values, cell * r->K + channel, pool_window(y, masks, channel));
     }
   }
 }
@@ -157,4 +155,6 @@ static void backward(const first_rows *r, float *sums) {
     backward_rows(r, false, false, sums);
 }
 
-const first_kernels first_kernels_avx512 = {"first3x3_fp32_avx512", forward, backward};
+extern const first_kernels first_avx512;
+const first_kernels first_avx512 = {
+    .name = "first3x3_fp32_avx512", .isa = CPU_AVX512, .forward = forward, .backward = backward};

@@ -22,6 +22,26 @@
 
 enum { GROUPS = 16 };
 
+#define FIRST(row) extern const first_kernels row;
+#include "backend/native/first.def"
+#undef FIRST
+
+static const first_kernels *const kernel_rows[] = {
+#define FIRST(row) &row,
+#include "backend/native/first.def"
+#undef FIRST
+};
+
+enum { ROWS = sizeof kernel_rows / sizeof *kernel_rows };
+
+const first_kernels *first_kernels_at(size_t i) { return i < ROWS ? kernel_rows[i] : NULL; }
+
+const first_kernels *first_kernels_for(cpu_isa isa) {
+  size_t i = 0;
+  while (i < ROWS && kernel_rows[i]->isa > isa) i++;
+  return first_kernels_at(i);
+}
+
 typedef struct first_stage {
   stage base;
   const first_kernels *kernels;
@@ -152,7 +172,7 @@ static void destroy(stage *base) { free(base); }
 static const stage_ops ops = {repack, forward, backward, destroy};
 
 static const char *reason_to_decline(const stage_spec *d, const stage_env *env) {
-  if (env->isa < CPU_AVX512) return "needs AVX-512";
+  if (!first_kernels_for(env->isa)) return "needs AVX-512";
   if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)
     return "runs 3x3, stride 1, pad 1 only";
   if (d->pool_size && (d->pool_size != 2 || d->pool_stride != 2 || !d->relu))
@@ -171,7 +191,7 @@ vgg_status first_prepare(const stage_spec *spec, const stage_env *env, stage **o
   first_stage *s = calloc(1, sizeof *s);
   if (!s) return err_no_memory(err, "first stage", sizeof *s);
   s->base = (stage){.ops = &ops, .backend = NATIVE_NAME, .spec = *spec, .env = *env};
-  s->kernels = &first_kernels_avx512;
+  s->kernels = first_kernels_for(env->isa);
   s->pass = pass_kernels_for(env->isa);
   s->pairs = spec->pool_size ? spec->P / 2 : (spec->P + 1) / 2;
   /* A zero on each side, and what the last window of an odd width reads beyond. */

@@ -12,11 +12,21 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-typedef __m512 vec;
+enum { VEC = 16, ALL_LANES = 0xffff };
+
+typedef __m512 vec; /* + - * work on it, too */
+typedef __mmask16 lane_mask;
 
 INLINE vec splat(float x) { return _mm512_set1_ps(x); }
+INLINE vec load(const float *x) { return _mm512_loadu_ps(x); }
+INLINE void store(float *to, vec x) { _mm512_storeu_ps(to, x); }
+INLINE vec fmadd(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }   /* c + a b */
+INLINE vec fnmadd(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a b */
 
-INLINE vec load_masked(bool bf16, __mmask16 mask, const void *base, ptrdiff_t at) {
+/* max(0, x); NaN stays NaN. */
+INLINE vec relu(vec x) { return _mm512_max_ps(_mm512_setzero_ps(), x); }
+
+INLINE vec load_masked(bool bf16, lane_mask mask, const void *base, ptrdiff_t at) {
   if (!bf16) return _mm512_maskz_loadu_ps(mask, (const float *)base + at);
   const __m256i half = _mm256_maskz_loadu_epi16(mask, (const uint16_t *)base + at);
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
@@ -27,40 +37,52 @@ INLINE __m256i to_bf16(vec x) {
   const __m512i bits = _mm512_castps_si512(x);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  const lane_mask nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
   const __m512i kept = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
 }
 
-INLINE void store_masked(bool bf16, __mmask16 mask, void *base, ptrdiff_t at, vec x) {
+/* The same for a mask that is as good as random. */
+INLINE vec load_open(bool bf16, lane_mask open, const void *base, ptrdiff_t at) {
+  return load_masked(bf16, open, base, at);
+}
+
+INLINE void store_masked(bool bf16, lane_mask mask, void *base, ptrdiff_t at, vec x) {
   if (bf16)
     _mm256_mask_storeu_epi16((uint16_t *)base + at, mask, to_bf16(x));
   else
     _mm512_mask_storeu_ps((float *)base + at, mask, x);
 }
 
-/* Lanes that exist of the 16 channels from `channel` on. */
-INLINE __mmask16 lanes_of(int C, int channel) {
+/* Lanes that exist of C channels from `channel` on. */
+INLINE lane_mask lanes_of(int C, int channel) {
   const int left = C - channel;
-  return (__mmask16)(left >= 16 ? 0xffffu : (1u << left) - 1);
+  return (lane_mask)(left >= VEC ? ALL_LANES : left <= 0 ? 0 : (1 << left) - 1);
 }
 
 /* max that a NaN on either side survives (maxps gives its second operand then). */
 INLINE vec max_nan(vec a, vec b) {
-  const __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+  const lane_mask nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
   return _mm512_mask_mov_ps(_mm512_max_ps(a, b), nan, a);
 }
 
-/* One 2x2 window: its maximum, and four masks that say where it was. Where the ReLU closed the
- * output, no place is open. */
-INLINE vec pool_window(const vec v[4], uint16_t *masks) {
+/* The lanes from `channel` on of a word that has a bit for each of 16 channels. */
+INLINE lane_mask lanes_in(const uint16_t *word, int channel) {
+  (void)channel;
+  return *word;
+}
+
+/* One 2x2 window: its maximum, and in four words (see lanes_in; NULL: not wanted) where it was.
+ * Where the ReLU closed the output, no place is open. */
+INLINE vec pool_window(const vec v[4], uint16_t *words, int channel) {
+  (void)channel;
   const vec top = max_nan(max_nan(v[0], v[1]), max_nan(v[2], v[3]));
-  if (masks) {
-    __mmask16 left = _mm512_cmp_ps_mask(top, _mm512_setzero_ps(), _CMP_GT_OQ);
+  if (words) {
+    lane_mask left = _mm512_cmp_ps_mask(top, _mm512_setzero_ps(), _CMP_GT_OQ);
     for (int i = 0; i < 4; i++) {
-      const __mmask16 here = _mm512_mask_cmp_ps_mask(left, v[i], top, _CMP_EQ_OQ);
-      masks[i] = here;
-      left &= (__mmask16)~here;
+      const lane_mask here = _mm512_mask_cmp_ps_mask(left, v[i], top, _CMP_EQ_OQ);
+      words[i] = here;
+      left &= (lane_mask)~here;
     }
   }
   return top;

@@ -24,14 +24,15 @@
  * reduced over tiles, then taken back.
  *
  * Tiles are numbered through all images: image, tile row, tile column. Blocks of tiles stand in
- * panels of WG_PANEL, so that one panel's products stay in 28 registers:
+ * panels, output channels in groups that are `wide`, so that the products of a panel and a group
+ * stay in registers. Each instruction set has its own sizes of both, see wg_kernels:
  *
- *    V  [36][panel][C/16][WG_PANEL][16]        D  [36][panel][K/32][WG_PANEL][32]
- *    U  [K/32][36][C][32]                      M  [36][K/32][panel][WG_PANEL][32]
- *    S  [K/32][36][C/8][8][32]
+ *    V  [36][panel][C/16][tile][16]        D  [36][panel][K/wide][tile][wide]
+ *    U  [K/wide][36][C][wide]              M  [36][K/wide][panel][tile][wide]
+ *    S  [K/wide][36][C][wide]
  *
- * with C rounded up to 16 and K to 32 by zeros. `plane` is the distance of two points in floats: an
- * odd number of cache lines, or 36 planes would fall on the same few sets of the cache.
+ * with C rounded up to 16 and K to `wide` by zeros. `plane` is the distance of two points in
+ * floats: an odd number of cache lines, or 36 planes would fall on the same few sets of the cache.
  *
  * A NaN or an infinity in a tile's input reaches every output that depends on it, and may spread as
  * NaN to the rest of its tile.
@@ -43,7 +44,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WG_POINTS = 36, WG_PANEL = 14, WG_LANES = 16, WG_WIDE = 32 };
+#include "base/cpu.h"
+
+enum { WG_POINTS = 36, WG_LANES = 16 };
 
 /* The tiles of a plane H x W, over all images. */
 typedef struct wg_grid {
@@ -64,40 +67,46 @@ typedef struct wg_source {
 typedef struct wg_target {
   void *values;
   uint16_t *masks;   /* pool: written if not NULL */
-  const float *bias; /* [C rounded up to 32]; NULL: none */
+  const float *bias; /* [C rounded up to `wide`]; NULL: none */
   bool bf16, relu, pool;
   int C;
 } wg_target;
 
+typedef void (*wg_product)(int panels, int c16, const float *v, const float *u, float *m);
+
 typedef struct wg_kernels {
   const char *name;
+  cpu_isa isa;
+  int panel, wide; /* tiles, and output channels; wide is a multiple of 16 */
   /* `count` tiles from number `first` become V; the last panel is filled up with zeros. */
   void (*input)(const wg_grid *g, const wg_source *x, size_t first, int count, float *V,
                 size_t plane);
-  /* Likewise their 4x4 tiles become D; adds every value to sums[C rounded up to 32]. */
+  /* Likewise their 4x4 tiles become D; adds every value to sums[C rounded up to wide]. */
   void (*gradient)(const wg_grid *g, const wg_source *dz, size_t first, int count, float *D,
                    size_t plane, float *sums);
-  /* M = V U for one point and 32 outputs channels: v [panels][c16][14][16], u [c16 * 16][32],
-   * m [panels][14][32]. */
-  void (*product)(int panels, int c16, const float *v, const float *u, float *m);
-  /* The same for the lower 16 of 32 output channels; the upper half of m is not written. */
-  void (*product_half)(int panels, int c16, const float *v, const float *u, float *m);
-  /* M of output channels 32 k32 .. goes back to outputs. M is that of the first of them. */
-  void (*output)(const wg_grid *g, const wg_target *y, size_t first, int count, int k32,
+  /* M = V U for one point: v [panels][c16][panel][16], u [c16 * 16][wide], m [panels][panel][wide].
+   * product[i] takes the first 16 (i + 1) of the `wide` output channels; the rest of m is not
+   * written. */
+  wg_product product[2];
+  /* M of output channels wide * k .. goes back to outputs. M is that of the first of them. */
+  void (*output)(const wg_grid *g, const wg_target *y, size_t first, int count, int k,
                  const float *M, size_t plane);
-  /* s [c16 * 2][8][32] += sum over tiles of v times d, for one point; d [panels][..][14][32] with
-   * d_step floats from panel to panel. */
+  /* s [c16 * 16][wide] += sum over tiles of v times d, for one point; d [panels][..][panel][wide]
+   * with d_step floats from panel to panel. */
   void (*accumulate)(int panels, int c16, const float *v, const float *d, size_t d_step, float *s);
 } wg_kernels;
 
-extern const wg_kernels wg_kernels_avx512;
+/* The fastest row not beyond `isa`; NULL: there is none. */
+const wg_kernels *wg_kernels_for(cpu_isa isa);
+/* Rows of the table, fastest first; NULL after the last. */
+const wg_kernels *wg_kernels_at(size_t i);
 
 /* U of filters w [K][3][3][C]; `flip`: the filters of backward-data, turned by 180 degrees, with C
  * and K exchanged (the result is then laid out for K inputs and C outputs). */
-void wg_filters(int C, int K, const float *w, bool flip, int threads, float *U);
+void wg_filters(int wide, int C, int K, const float *w, bool flip, int threads, float *U);
 
 /* dw [K][3][3][C] from `groups` partial S, added in order. */
-void wg_filter_gradient(int C, int K, int groups, const float *S, int threads, float *dw);
+void wg_filter_gradient(int wide, int C, int K, int groups, const float *S, int threads, float *dw);
 
 static inline int wg_round(int x, int to) { return (x + to - 1) / to * to; }
 

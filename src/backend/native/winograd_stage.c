@@ -35,26 +35,41 @@ typedef struct winograd_stage {
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
-static size_t v_plane(int panels, int C) {
-  return wg_plane((size_t)panels * WG_PANEL * (size_t)wg_round(C, WG_LANES));
+/* Groups of output channels that a product takes at a time. */
+static int strips_of(const winograd_stage *s, int K) {
+  return wg_round(K, s->kernels->wide) / s->kernels->wide;
 }
-static size_t d_plane(int panels, int K) {
-  return wg_plane((size_t)panels * WG_PANEL * (size_t)wg_round(K, WG_WIDE));
-}
-static size_t m_plane(int panels) { return wg_plane((size_t)panels * WG_PANEL * WG_WIDE); }
 
-static size_t u_floats(int C, int K) {
-  return (size_t)WG_POINTS * (size_t)wg_round(C, WG_LANES) * (size_t)wg_round(K, WG_WIDE);
+static size_t tile_plane(const winograd_stage *s, int panels, int channels) {
+  return wg_plane((size_t)(panels * s->kernels->panel) * (size_t)channels);
+}
+
+static size_t v_plane(const winograd_stage *s, int panels, int C) {
+  return tile_plane(s, panels, wg_round(C, WG_LANES));
+}
+static size_t d_plane(const winograd_stage *s, int panels, int K) {
+  return tile_plane(s, panels, wg_round(K, s->kernels->wide));
+}
+static size_t m_plane(const winograd_stage *s, int panels) {
+  return tile_plane(s, panels, s->kernels->wide);
+}
+
+static size_t u_floats(const winograd_stage *s, int C, int K) {
+  return (size_t)WG_POINTS * (size_t)wg_round(C, WG_LANES) * (size_t)wg_round(K, s->kernels->wide);
 }
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Panels in a block: enough tiles that U, read once a block, costs little; few enough that V and M
- * stay near. */
-static int product_panels(int C) { return C <= 64 ? 2 : C <= 128 ? 3 : 4; }
-static int gradient_panels(int C, int K) { return C <= 64 && K <= 64 ? 2 : 4; }
+/* Tiles in a block: enough that U, read once a block, costs little; few enough that V and M stay
+ * near. */
+static int product_tiles(int C) { return C <= 64 ? 28 : C <= 128 ? 42 : 56; }
+static int gradient_tiles(int C, int K) { return C <= 64 && K <= 64 ? 28 : 56; }
+
+static int panels_of(const winograd_stage *s, int tiles) {
+  return wg_round(tiles, s->kernels->panel) / s->kernels->panel;
+}
 
 /* As many partial sums as 32 MB hold, two at least, eight at most. */
 static int count_groups(size_t floats) {
@@ -66,21 +81,21 @@ static int count_groups(size_t floats) {
 static void measure(winograd_stage *s) {
   const stage_spec *d = &s->base.spec;
   const bool training = s->base.env.training;
-  s->forward_panels = product_panels(d->C);
-  s->data_panels = product_panels(d->K);
-  s->weight_panels = gradient_panels(d->C, d->K);
-  s->u_forward = u_floats(d->C, d->K);
-  s->u_data = training && d->need_dx ? u_floats(d->K, d->C) : 0;
-  s->s_group = u_floats(d->C, d->K);
+  s->forward_panels = panels_of(s, product_tiles(d->C));
+  s->data_panels = panels_of(s, product_tiles(d->K));
+  s->weight_panels = panels_of(s, gradient_tiles(d->C, d->K));
+  s->u_forward = u_floats(s, d->C, d->K);
+  s->u_data = training && d->need_dx ? u_floats(s, d->K, d->C) : 0;
+  s->s_group = u_floats(s, d->C, d->K);
   s->groups = training ? count_groups(s->s_group) : 0;
-  s->scratch = WG_POINTS * (v_plane(s->forward_panels, d->C) + m_plane(s->forward_panels));
+  s->scratch = WG_POINTS * (v_plane(s, s->forward_panels, d->C) + m_plane(s, s->forward_panels));
   if (training) {
-    s->scratch =
-        max_size(s->scratch, WG_POINTS * (v_plane(s->data_panels, d->K) + m_plane(s->data_panels)));
-    s->scratch = max_size(s->scratch, WG_POINTS * (v_plane(s->weight_panels, d->C) +
-                                                   d_plane(s->weight_panels, d->K)));
+    s->scratch = max_size(
+        s->scratch, WG_POINTS * (v_plane(s, s->data_panels, d->K) + m_plane(s, s->data_panels)));
+    s->scratch = max_size(s->scratch, WG_POINTS * (v_plane(s, s->weight_panels, d->C) +
+                                                   d_plane(s, s->weight_panels, d->K)));
   }
-  const size_t bias = (size_t)wg_round(d->K, WG_WIDE);
+  const size_t bias = (size_t)wg_round(d->K, s->kernels->wide);
   s->base.sizes.pack = (s->u_forward + s->u_data + bias) * sizeof(float);
   s->base.sizes.workspace =
       ((size_t)s->base.env.threads * s->scratch + (size_t)s->groups * (s->s_group + bias)) *
@@ -98,9 +113,10 @@ static bool repack(stage *base, const float *w, const float *b, void *pack, void
   winograd_stage *s = (winograd_stage *)base;
   const stage_spec *d = &base->spec;
   float *u = pack, *bias = u + s->u_forward + s->u_data;
-  wg_filters(d->C, d->K, w, false, base->env.threads, u);
-  if (s->u_data) wg_filters(d->C, d->K, w, true, base->env.threads, u + s->u_forward);
-  memset(bias, 0, (size_t)wg_round(d->K, WG_WIDE) * sizeof *bias);
+  wg_filters(s->kernels->wide, d->C, d->K, w, false, base->env.threads, u);
+  if (s->u_data)
+    wg_filters(s->kernels->wide, d->C, d->K, w, true, base->env.threads, u + s->u_forward);
+  memset(bias, 0, (size_t)wg_round(d->K, s->kernels->wide) * sizeof *bias);
   memcpy(bias, b, (size_t)d->K * sizeof *bias);
   return true;
 }
@@ -133,26 +149,24 @@ static void fetch(ahead *a) {
   for (; a->at < stop; a->at += 64) __builtin_prefetch(a->at, 0, 2);
 }
 
-/* One block of tiles: transform, 36 products for 32 output channels at a time, transform back. */
+/* One block of tiles: transform, 36 products a strip of output channels, transform back. */
 static void convolve_block(const winograd_stage *s, const wg_source *x, const wg_target *y,
                            const float *U, size_t first, int count, int max_panels, ahead next,
                            float *scratch) {
-  const int c16 = wg_round(x->C, WG_LANES) / WG_LANES;
-  const int panels = wg_round(count, WG_PANEL) / WG_PANEL;
-  const size_t vp = v_plane(max_panels, x->C), mp = m_plane(max_panels);
-  const size_t u_step = (size_t)c16 * WG_LANES * WG_WIDE;
+  const wg_kernels *k = s->kernels;
+  const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, panels = panels_of(s, count);
+  const size_t vp = v_plane(s, max_panels, x->C), mp = m_plane(s, max_panels);
+  const size_t u_step = (size_t)(c16 * WG_LANES * k->wide);
   float *V = scratch, *M = scratch + WG_POINTS * vp;
-  s->kernels->input(&s->grid, x, first, count, V, vp);
-  for (int k32 = 0; k32 * WG_WIDE < y->C; k32++) {
-    const bool half = y->C - k32 * WG_WIDE <= WG_LANES;
+  k->input(&s->grid, x, first, count, V, vp);
+  for (int strip = 0; strip < strips_of(s, y->C); strip++) {
+    const int left = y->C - strip * k->wide, outs = left < k->wide ? left : k->wide;
+    const wg_product product = k->product[(outs - 1) / WG_LANES];
     for (int p = 0; p < WG_POINTS; p++, U += u_step) {
       fetch(&next);
-      if (half)
-        s->kernels->product_half(panels, c16, V + p * vp, U, M + p * mp);
-      else
-        s->kernels->product(panels, c16, V + p * vp, U, M + p * mp);
+      product(panels, c16, V + p * vp, U, M + p * mp);
     }
-    s->kernels->output(&s->grid, y, first, count, k32, M, mp);
+    k->output(&s->grid, y, first, count, strip, M, mp);
   }
 }
 
@@ -160,14 +174,14 @@ static void convolve(const winograd_stage *s, int n, const wg_source *x, const w
                      const float *U, int max_panels, float *workspace) {
   const int threads = s->base.env.threads;
   const size_t tiles = (size_t)n * (size_t)s->grid.TY * (size_t)s->grid.TX;
-  const size_t panels = (tiles + WG_PANEL - 1) / WG_PANEL;
+  const size_t panel = (size_t)s->kernels->panel, panels = (tiles + panel - 1) / panel;
 #pragma omp parallel num_threads(threads)
   {
     const size_t thread = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads();
-    const size_t end = panels * (thread + 1) / all * WG_PANEL;
-    const size_t stop = end < tiles ? end : tiles, block = (size_t)max_panels * WG_PANEL;
-    const size_t calls = (size_t)(WG_POINTS * (wg_round(y->C, WG_WIDE) / WG_WIDE));
-    for (size_t t = panels * thread / all * WG_PANEL, count; t < stop; t += count) {
+    const size_t end = panels * (thread + 1) / all * panel;
+    const size_t stop = end < tiles ? end : tiles, block = (size_t)max_panels * panel;
+    const size_t calls = (size_t)(WG_POINTS * strips_of(s, y->C));
+    for (size_t t = panels * thread / all * panel, count; t < stop; t += count) {
       count = least(stop - t, block);
       const size_t next = t + count;
       convolve_block(s, x, y, U, t, (int)count, max_panels,
@@ -196,28 +210,29 @@ static bool forward(stage *base, const stage_io *io) {
 /* The sums of one group: its range of panels, block by block. */
 static void reduce_group(const winograd_stage *s, const wg_source *x, const wg_source *dz,
                          size_t first, size_t stop, float *scratch, float *S, float *sums) {
-  const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, k32 = wg_round(dz->C, WG_WIDE) / WG_WIDE;
-  const size_t vp = v_plane(s->weight_panels, x->C), dp = d_plane(s->weight_panels, dz->C);
-  const size_t block = (size_t)s->weight_panels * WG_PANEL, s_step = (size_t)c16 * 16 * WG_WIDE;
-  const size_t calls = (size_t)(WG_POINTS * k32);
+  const wg_kernels *k = s->kernels;
+  const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, strips = strips_of(s, dz->C);
+  const size_t vp = v_plane(s, s->weight_panels, x->C), dp = d_plane(s, s->weight_panels, dz->C);
+  const size_t block = (size_t)(s->weight_panels * k->panel);
+  const size_t d_strip = (size_t)(k->panel * k->wide), s_step = (size_t)(c16 * WG_LANES * k->wide);
+  const size_t calls = (size_t)(WG_POINTS * strips);
   float *V = scratch, *D = scratch + WG_POINTS * vp;
   memset(S, 0, s->s_group * sizeof *S);
-  memset(sums, 0, (size_t)k32 * WG_WIDE * sizeof *sums);
+  memset(sums, 0, (size_t)(strips * k->wide) * sizeof *sums);
   for (size_t t = first, count; t < stop; t += count) {
     count = least(stop - t, block);
     const size_t next = t + count, following = least(stop - next, block);
     ahead next_x = look_ahead(&s->grid, x, next, following, calls);
     ahead next_dz = look_ahead(&s->grid, dz, next, following, calls);
-    const int panels = wg_round((int)count, WG_PANEL) / WG_PANEL;
-    s->kernels->input(&s->grid, x, t, (int)count, V, vp);
-    s->kernels->gradient(&s->grid, dz, t, (int)count, D, dp, sums);
-    for (int k = 0; k < k32; k++)
+    const int panels = panels_of(s, (int)count);
+    k->input(&s->grid, x, t, (int)count, V, vp);
+    k->gradient(&s->grid, dz, t, (int)count, D, dp, sums);
+    for (int strip = 0; strip < strips; strip++)
       for (int p = 0; p < WG_POINTS; p++) {
         fetch(&next_x);
         fetch(&next_dz);
-        s->kernels->accumulate(panels, c16, V + p * vp, D + p * dp + (size_t)k * WG_PANEL * WG_WIDE,
-                               (size_t)k32 * WG_PANEL * WG_WIDE,
-                               S + (size_t)(k * WG_POINTS + p) * s_step);
+        k->accumulate(panels, c16, V + p * vp, D + p * dp + (size_t)strip * d_strip,
+                      (size_t)strips * d_strip, S + (size_t)(strip * WG_POINTS + p) * s_step);
       }
   }
 }
@@ -227,18 +242,19 @@ static void backward_weights(const winograd_stage *s, const stage_io *io, const 
   const stage_spec *d = &s->base.spec;
   const int threads = s->base.env.threads;
   const size_t tiles = (size_t)io->n * (size_t)s->grid.TY * (size_t)s->grid.TX;
-  const size_t panels = (tiles + WG_PANEL - 1) / WG_PANEL, groups = (size_t)s->groups;
-  const size_t padded = (size_t)wg_round(d->K, WG_WIDE);
+  const size_t panel = (size_t)s->kernels->panel, panels = (tiles + panel - 1) / panel;
+  const size_t groups = (size_t)s->groups;
+  const size_t padded = (size_t)wg_round(d->K, s->kernels->wide);
   float *scratch = io->workspace;
   float *S = scratch + (size_t)threads * s->scratch, *sums = S + groups * s->s_group;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (size_t g = 0; g < groups; g++) {
-    const size_t end = panels * (g + 1) / groups * WG_PANEL;
-    reduce_group(s, x, dz, panels * g / groups * WG_PANEL, end < tiles ? end : tiles,
+    const size_t end = panels * (g + 1) / groups * panel;
+    reduce_group(s, x, dz, panels * g / groups * panel, end < tiles ? end : tiles,
                  scratch + (size_t)omp_get_thread_num() * s->scratch, S + g * s->s_group,
                  sums + g * padded);
   }
-  wg_filter_gradient(d->C, d->K, s->groups, S, threads, io->dw);
+  wg_filter_gradient(s->kernels->wide, d->C, d->K, s->groups, S, threads, io->dw);
   for (int k = 0; k < d->K; k++) {
     io->db[k] = sums[k];
     for (size_t g = 1; g < groups; g++) io->db[k] += sums[g * padded + (size_t)k];
@@ -279,7 +295,7 @@ static const double error_factor = 8;
 /* ---- preparing ------------------------------------------------------------------------------- */
 
 static const char *reason_to_decline(const stage_spec *d, const stage_env *env) {
-  if (env->isa < CPU_AVX512) return "needs AVX-512";
+  if (!wg_kernels_for(env->isa)) return "needs AVX-512";
   if (d->kind != STAGE_CONV) return "runs convolutions only";
   if (env->no_winograd) return "--winograd off";
   if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)
@@ -305,12 +321,12 @@ vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage 
                     .spec = *spec,
                     .env = *env,
                     .error_factor = error_factor};
-  s->kernels = &wg_kernels_avx512;
+  s->kernels = wg_kernels_for(env->isa);
   s->pass = pass_kernels_for(env->isa);
   s->grid = (wg_grid){spec->H, spec->W, (spec->H + 3) / 4, (spec->W + 3) / 4};
   measure(s);
   snprintf(s->base.detail, sizeof s->base.detail, "%s, blocks of %d tiles", s->kernels->name,
-           s->forward_panels * WG_PANEL);
+           s->forward_panels * s->kernels->panel);
   *out = &s->base;
   return VGG_OK;
 }
