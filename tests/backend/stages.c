@@ -17,7 +17,7 @@
 #include "op/op.h"
 #include "problem.h"
 
-enum { MAX_N = 4, MAX_BACKENDS = 8, SEED = 20140904 };
+enum { MAX_N = 4, MAX_RUNNERS = 12, SEED = 20140904 };
 
 /* ---- the stages ------------------------------------------------------------------------------ */
 
@@ -86,12 +86,25 @@ static stage_spec spec_of(const test_case *c, bool use_bf16, bool integers) {
 /* VGG_TEST_ISA narrows it, as --isa does. */
 static cpu_isa isa_wanted;
 
-static stage_env env_of(bool use_bf16, bool training, int threads) {
-  return (stage_env){.max_n = MAX_N,
-                     .threads = threads,
-                     .training = training,
-                     .bf16 = use_bf16,
-                     .isa = isa_wanted};
+static stage_env env_of(bool use_bf16, bool training, int threads, cpu_isa isa) {
+  return (stage_env){
+      .max_n = MAX_N, .threads = threads, .training = training, .bf16 = use_bf16, .isa = isa};
+}
+
+/* Who is tested: every backend, and the rows of our own kernels that a faster row hides. */
+typedef struct runner {
+  const backend *backend;
+  cpu_isa isa;
+} runner;
+
+/* Returns how many there are. */
+static size_t list_runners(runner all[MAX_RUNNERS]) {
+  size_t count = 0;
+  for (size_t i = 0; backend_at(i); i++) all[count++] = (runner){backend_at(i), isa_wanted};
+  if (backend_find("native") && isa_wanted > CPU_AVX2)
+    all[count++] = (runner){backend_find("native"), CPU_AVX2};
+  assert_in_range(count, 1, MAX_RUNNERS);
+  return count;
 }
 
 /* ---- guarded buffers ------------------------------------------------------------------------- */
@@ -292,20 +305,22 @@ static void check_passes(candidate *all, size_t count, const stage_spec *spec, c
 
 static void check_case(const test_case *c, bool use_bf16, bool integers) {
   const stage_spec spec = spec_of(c, use_bf16, integers);
-  const stage_env training = env_of(use_bf16, true, 2), inference = env_of(use_bf16, false, 2);
-  candidate all[MAX_BACKENDS] = {0};
-  size_t count = 0;
-  for (; backend_at(count); count++) {
-    assert_true(count < MAX_BACKENDS);
-    all[count].training = prepare(backend_at(count), c, &spec, &training);
-    all[count].inference = prepare(backend_at(count), c, &spec, &inference);
+  runner runners[MAX_RUNNERS];
+  candidate all[MAX_RUNNERS] = {0};
+  const size_t count = list_runners(runners);
+  for (size_t i = 0; i < count; i++) {
+    const stage_env training = env_of(use_bf16, true, 2, runners[i].isa);
+    const stage_env inference = env_of(use_bf16, false, 2, runners[i].isa);
+    all[i].training = prepare(runners[i].backend, c, &spec, &training);
+    all[i].inference = prepare(runners[i].backend, c, &spec, &inference);
   }
-  check_passes(all, count, &spec, &training, integers);
+  const stage_env env = env_of(use_bf16, true, 2, isa_wanted);
+  check_passes(all, count, &spec, &env, integers);
   for (size_t i = 0; i < count; i++) {
     stage *const both[] = {all[i].training, all[i].inference};
     if (both[0])
-      print_message("%s: %s: %.2f of the error allowed\n", both[0]->backend, c->about,
-                    all[i].worst);
+      print_message("%s, %s: %s: %.2f of the error allowed\n", both[0]->backend,
+                    cpu_isa_name(runners[i].isa), c->about, all[i].worst);
     for (int k = 0; k < 2; k++)
       if (both[k]) both[k]->ops->destroy(both[k]);
   }
@@ -321,13 +336,13 @@ static void random_bf16(void **state) { (void)state, check_all(true, false); }
 static void integers_fp32(void **state) { (void)state, check_all(false, true); }
 static void integers_bf16(void **state) { (void)state, check_all(true, true); }
 
-static void check_threads(const backend *b, const test_case *c, bool use_bf16) {
+static void check_threads(const runner *r, const test_case *c, bool use_bf16) {
   const stage_spec spec = spec_of(c, use_bf16, false);
-  const stage_env env[2] = {env_of(use_bf16, true, 1), env_of(use_bf16, true, 3)};
+  const stage_env env[2] = {env_of(use_bf16, true, 1, r->isa), env_of(use_bf16, true, 3, r->isa)};
   problem *p = problem_create(&spec, &env[0], 1, MAX_N, false, true, SEED);
   buffers m[2];
   for (int t = 0; t < 2; t++) {
-    stage *s = prepare(b, c, &spec, &env[t]);
+    stage *s = prepare(r->backend, c, &spec, &env[t]);
     if (!s) break;
     m[t] = buffers_create(p, s);
     run(s, p, &m[t], true);
@@ -342,14 +357,15 @@ static void check_threads(const backend *b, const test_case *c, bool use_bf16) {
   problem_free(p);
 }
 
-typedef void (*case_check)(const backend *b, const test_case *c, bool use_bf16);
+typedef void (*case_check)(const runner *r, const test_case *c, bool use_bf16);
 
 static void check_own(case_check check_one) {
-  static const char *const own[] = {"native", "reference"};
-  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-    for (size_t j = 0; backend_find(own[i]) && j < sizeof cases / sizeof *cases; j++)
-      for (int use_bf16 = 0; use_bf16 <= 1; use_bf16++)
-        check_one(backend_find(own[i]), &cases[j], use_bf16);
+  runner all[MAX_RUNNERS];
+  const size_t count = list_runners(all);
+  for (size_t i = 0; i < count; i++)
+    for (size_t j = 0; strcmp(all[i].backend->name, "onednn") && j < sizeof cases / sizeof *cases;
+         j++)
+      for (int use_bf16 = 0; use_bf16 <= 1; use_bf16++) check_one(&all[i], &cases[j], use_bf16);
 }
 
 /* Our own kernels give the same bits with any number of threads. */
@@ -364,11 +380,11 @@ static buffers forward(stage *s, const problem *p) {
   return m;
 }
 
-static void check_nan(const backend *b, const test_case *c, bool use_bf16) {
+static void check_nan(const runner *r, const test_case *c, bool use_bf16) {
   enum { IMAGES = 2 };
   const stage_spec spec = spec_of(c, use_bf16, true);
-  const stage_env env = env_of(use_bf16, false, 1);
-  stage *s = prepare(b, c, &spec, &env);
+  const stage_env env = env_of(use_bf16, false, 1, r->isa);
+  stage *s = prepare(r->backend, c, &spec, &env);
   if (!s) return;
   stage *truth = prepare(backend_find("reference"), c, &spec, &env);
   problem *p = problem_create(&spec, &env, 1, IMAGES, true, false, SEED);
@@ -377,9 +393,9 @@ static void check_nan(const backend *b, const test_case *c, bool use_bf16) {
   for (size_t i = 0; i < p->y_count; i++) {
     const bool is_nan = isnan(buffer_at(spec.y_type, &got.y, i));
     if (!is_nan && isnan(buffer_at(spec.y_type, &want.y, i)))
-      fail_msg("%s: %s: y[%zu] lost its NaN", b->name, c->about, i);
+      fail_msg("%s: %s: y[%zu] lost its NaN", r->backend->name, c->about, i);
     if (is_nan && i >= p->y_count / IMAGES)
-      fail_msg("%s: %s: y[%zu] has another image's NaN", b->name, c->about, i);
+      fail_msg("%s: %s: y[%zu] has another image's NaN", r->backend->name, c->about, i);
   }
   buffers_close(&got, p), buffers_close(&want, p);
   problem_free(p);

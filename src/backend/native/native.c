@@ -20,7 +20,7 @@ static stage_cost cost(const stage_spec *spec, const stage_env *env) {
 }
 
 static const char *version(void) {
-  return "Winograd F(4x4, 3x3) and first layers, AVX-512, vgg " VGG_VERSION;
+  return "Winograd F(4x4, 3x3) and first layers, AVX-512 and AVX2, vgg " VGG_VERSION;
 }
 
 extern const backend backend_native;

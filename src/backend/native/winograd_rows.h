@@ -52,6 +52,7 @@ typedef struct tile_view {
 INLINE tile_view view_tile(const wg_grid *g, const wg_source *s, bool pooled, int size, int image,
                            int y0, int x0, int channel) {
   tile_view v = {.s = s, .y0 = y0, .x0 = x0, .channel = channel};
+  v.lanes = lanes_of(s->C, channel);
   if (pooled) {
     v.PH = g->H / 2, v.PW = g->W / 2, v.words = wg_round(s->C, WG_LANES) / WG_LANES;
     v.image = (ptrdiff_t)image * v.PH;
@@ -60,7 +61,6 @@ INLINE tile_view view_tile(const wg_grid *g, const wg_source *s, bool pooled, in
   v.cell = s->C;
   v.row = (ptrdiff_t)g->W * s->C;
   v.corner = ((ptrdiff_t)image * g->H + y0) * v.row + (ptrdiff_t)x0 * s->C + channel;
-  v.lanes = lanes_of(s->C, channel);
   for (int i = 0; i < size; i++) {
     v.rows[i] = (unsigned)(y0 + i) < (unsigned)g->H ? ALL_LANES : 0;
     v.columns[i] = (unsigned)(x0 + i) < (unsigned)g->W ? v.lanes : 0;
@@ -81,7 +81,7 @@ INLINE vec pooled_value_at(const tile_view *v, bool bf16, int i, int j) {
   const ptrdiff_t cell = (v->image + py) * v->PW + px;
   const uint16_t *words = v->s->masks + (cell * v->words + v->channel / WG_LANES) * 4;
   const lane_mask open = lanes_in(words + (y & 1) * 2 + (x & 1), v->channel);
-  return load_open(bf16, open, v->s->values, cell * v->s->C + v->channel);
+  return load_open(bf16, open, v->lanes, v->s->values, cell * v->s->C + v->channel);
 }
 
 INLINE vec tile_value(const tile_view *v, bool bf16, bool pooled, int i, int j) {

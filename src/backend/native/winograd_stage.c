@@ -295,7 +295,7 @@ static const double error_factor = 8;
 /* ---- preparing ------------------------------------------------------------------------------- */
 
 static const char *reason_to_decline(const stage_spec *d, const stage_env *env) {
-  if (!wg_kernels_for(env->isa)) return "needs AVX-512";
+  if (!wg_kernels_for(env->isa)) return "needs AVX2 and FMA";
   if (d->kind != STAGE_CONV) return "runs convolutions only";
   if (env->no_winograd) return "--winograd off";
   if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)

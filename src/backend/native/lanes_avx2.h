@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What lanes_avx512.h gives, for AVX2: 8 values, or half of a group of 16 channels.
+ *
+ * AVX2 has masks only as whole vectors, and some processors store under a mask very slowly. So
+ * masks are bits here, too, and whole vectors, by far the most, go an unmasked way of their own.
+ */
+#ifndef NATIVE_LANES_AVX2_H
+#define NATIVE_LANES_AVX2_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { VEC = 8, ALL_LANES = 0xff };
+
+typedef __m256 vec; /* + - * work on it, too */
+typedef uint8_t lane_mask;
+
+INLINE vec splat(float x) { return _mm256_set1_ps(x); }
+INLINE vec load(const float *x) { return _mm256_loadu_ps(x); }
+INLINE void store(float *to, vec x) { _mm256_storeu_ps(to, x); }
+INLINE vec fmadd(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }   /* c + a b */
+INLINE vec fnmadd(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); } /* c - a b */
+
+/* max(0, x); NaN stays NaN. */
+INLINE vec relu(vec x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
+
+/* Every lane's bit of the mask in its sign. */
+INLINE __m256i signs_of(lane_mask mask) {
+  return _mm256_sllv_epi32(_mm256_set1_epi32(mask),
+                           _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24));
+}
+
+INLINE vec bf16_values(__m128i half) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
+INLINE vec load_masked(bool bf16, lane_mask mask, const void *base, ptrdiff_t at) {
+  if (!bf16) {
+    const float *from = (const float *)base + at;
+    return mask == ALL_LANES ? load(from) : _mm256_maskload_ps(from, signs_of(mask));
+  }
+  const uint16_t *from = (const uint16_t *)base + at;
+  if (mask == ALL_LANES) return bf16_values(_mm_loadu_si128((const __m128i *)from));
+  uint16_t some[VEC] = {0};
+  for (int i = 0; i < VEC; i++)
+    if (mask >> i & 1) some[i] = from[i];
+  return bf16_values(_mm_loadu_si128((const __m128i *)some));
+}
+
+/* The same for a mask that is as good as random, of `lanes` that exist. */
+INLINE vec load_open(bool bf16, lane_mask open, lane_mask lanes, const void *base, ptrdiff_t at) {
+  if (!bf16) return _mm256_maskload_ps((const float *)base + at, signs_of(open));
+  const __m256 signs = _mm256_castsi256_ps(signs_of(open));
+  return _mm256_blendv_ps(splat(0), load_masked(true, lanes, base, at), signs);
+}
+
+/* To nearest, ties to even; NaN stays NaN (quiet). */
+INLINE __m128i to_bf16(vec x) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256 quiet = _mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x400000)));
+  const __m256 kept =
+      _mm256_blendv_ps(_mm256_castsi256_ps(rounded), quiet, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+  const __m256i high = _mm256_srli_epi32(_mm256_castps_si256(kept), 16);
+  return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+}
+
+INLINE void store_masked(bool bf16, lane_mask mask, void *base, ptrdiff_t at, vec x) {
+  if (!bf16) {
+    float *to = (float *)base + at;
+    if (mask == ALL_LANES)
+      store(to, x);
+    else
+      _mm256_maskstore_ps(to, signs_of(mask), x);
+    return;
+  }
+  uint16_t *to = (uint16_t *)base + at;
+  if (mask == ALL_LANES) {
+    _mm_storeu_si128((__m128i *)to, to_bf16(x));
+    return;
+  }
+  uint16_t all[VEC];
+  _mm_storeu_si128((__m128i *)all, to_bf16(x));
+  for (int i = 0; i < VEC; i++)
+    if (mask >> i & 1) to[i] = all[i];
+}
+
+/* Lanes that exist of C channels from `channel` on. */
+INLINE lane_mask lanes_of(int C, int channel) {
+  const int left = C - channel;
+  return (lane_mask)(left >= VEC ? ALL_LANES : left <= 0 ? 0 : (1 << left) - 1);
+}
+
+/* max that a NaN on either side survives (maxps gives its second operand then). */
+INLINE vec max_nan(vec a, vec b) {
+  return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+
+/* The lanes from `channel` on of a word that has a bit for each of 16 channels. */
+INLINE lane_mask lanes_in(const uint16_t *word, int channel) {
+  return ((const lane_mask *)word)[channel / VEC % 2];
+}
+
+/* One 2x2 window: its maximum, and in four words (see lanes_in; NULL: not wanted) where it was.
+ * Where the ReLU closed the output, no place is open. */
+INLINE vec pool_window(const vec v[4], uint16_t *words, int channel) {
+  const vec top = max_nan(max_nan(v[0], v[1]), max_nan(v[2], v[3]));
+  if (words) {
+    lane_mask *masks = (lane_mask *)words + channel / VEC % 2;
+    vec left = _mm256_cmp_ps(top, splat(0), _CMP_GT_OQ);
+    for (int i = 0; i < 4; i++) {
+      const vec here = _mm256_and_ps(left, _mm256_cmp_ps(v[i], top, _CMP_EQ_OQ));
+      masks[2 * i] = (lane_mask)_mm256_movemask_ps(here);
+      left = _mm256_andnot_ps(here, left);
+    }
+  }
+  return top;
+}
+
+#endif
