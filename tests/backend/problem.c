@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -37,11 +38,14 @@ static double *absolute(size_t count, const double *x) {
 }
 
 static answer answer_create(size_t count) {
-  return (answer){
-      .count = count, .value = doubles(count), .sum = doubles(count), .rest = doubles(count)};
+  return (answer){.count = count,
+                  .value = doubles(count),
+                  .sum = doubles(count),
+                  .tile = doubles(count),
+                  .rest = doubles(count)};
 }
 
-static void answer_free(answer *a) { free(a->value), free(a->sum), free(a->rest); }
+static void answer_free(answer *a) { free(a->value), free(a->sum), free(a->tile), free(a->rest); }
 
 static double random_unit(uint64_t *state) { /* splitmix64, -1 to 1 */
   uint64_t z = *state += 0x9E3779B97F4A7C15u;
@@ -50,11 +54,14 @@ static double random_unit(uint64_t *state) { /* splitmix64, -1 to 1 */
   return (double)((z ^ (z >> 31)) >> 11) * 0x1p-52 - 1;
 }
 
-static double *draw(const problem *p, size_t count, bool as_bf16, uint64_t *state) {
+static bool exact(const problem *p) { return p->values == VALUES_INTEGERS; }
+
+static double *draw(const problem *p, size_t count, double scale, double offset, bool as_bf16,
+                    uint64_t *state) {
   double *x = doubles(count);
   for (size_t i = 0; i < count; i++) {
     const double u = random_unit(state);
-    const float f = p->integers ? (float)lrint(1.5 * u) : (float)u;
+    const float f = exact(p) ? (float)lrint(1.5 * u) : (float)(offset + scale * u);
     x[i] = as_bf16 ? bf16_to_float(bf16_from_float(f)) : f;
   }
   return x;
@@ -77,10 +84,24 @@ static op_conv_dims conv_dims(const problem *p) {
 
 /* Error of sums of `terms` products whose absolute values add up to magnitude[i]. */
 static void add_sum_error(const problem *p, double terms, const double *magnitude, answer *a) {
-  if (p->integers) return;
+  if (exact(p)) return;
   for (size_t i = 0; i < a->count; i++) {
     a->sum[i] += EPS32 * sqrt(terms) * magnitude[i];
     a->rest[i] += EPS32 * fabs(a->value[i]);
+  }
+}
+
+/* a is [..][H][W][C]. */
+static void spread_over_tiles(int H, int W, int C, answer *a) {
+  enum { TILE = 4 };
+  const size_t plane = (size_t)H * W;
+  for (size_t i = 0; i < a->count; i++) {
+    const size_t pixel = i / C, y = pixel % plane / W / TILE * TILE, x = pixel % W / TILE * TILE;
+    for (size_t v = y; v < y + TILE && v < (size_t)H; v++)
+      for (size_t u = x; u < x + TILE && u < (size_t)W; u++) {
+        const size_t other = (pixel / plane * plane + v * W + u) * C + i % C;
+        a->tile[i] = fmax(a->tile[i], a->sum[other]);
+      }
   }
 }
 
@@ -97,6 +118,7 @@ static answer convolve(const problem *p) {
   op_conv_forward_f64(&d, p->x, p->w, p->b, z.value);
   op_conv_forward_f64(&d, ax, aw, ab, magnitude);
   add_sum_error(p, (double)d.R * d.S * d.C + 1, magnitude, &z);
+  spread_over_tiles(d.P, d.Q, d.K, &z);
   free(ax), free(aw), free(ab), free(magnitude);
   return z;
 }
@@ -105,15 +127,17 @@ static answer convolve(const problem *p) {
 static size_t pool_window(const problem *p, const answer *z, size_t first, size_t y, bool *unsure) {
   const stage_spec *s = &p->spec;
   size_t winner = first;
-  double sum = 0, rest = 0;
+  double sum = 0, tile = 0, rest = 0;
   for (int i = 0; i < s->pool_size * s->pool_size; i++) {
     const size_t at = first + ((size_t)(i / s->pool_size) * s->Q + i % s->pool_size) * s->K;
     if (z->value[at] > z->value[winner]) winner = at;
     sum = fmax(sum, z->sum[at]);
+    tile = fmax(tile, z->tile[at]);
     rest = fmax(rest, z->rest[at]);
   }
   p->y.value[y] = z->value[winner];
   p->y.sum[y] = sum;
+  p->y.tile[y] = tile;
   p->y.rest[y] = rest;
   const double apart = 2 * answer_error(&p->y, y, p->error_factor);
   for (int i = 0; i < s->pool_size * s->pool_size; i++) {
@@ -137,19 +161,21 @@ static void finish_forward(problem *p, answer *z, size_t *source) {
     } else {
       p->y.value[i] = z->value[i];
       p->y.sum[i] = z->sum[i];
+      p->y.tile[i] = z->tile[i];
       p->y.rest[i] = z->rest[i];
     }
     source[i] = from;
     unsure = unsure || (s->relu && fabs(p->y.value[i]) < answer_error(&p->y, i, p->error_factor));
-    if (unsure && !p->integers) p->dy[i] = 0;
+    if (unsure && !exact(p)) p->dy[i] = 0;
     if (s->relu && p->y.value[i] < 0) p->y.value[i] = 0;
     if (!p->masked) continue;
     const double scale = p->mask[i] ? (double)s->dropout_scale : 0;
     p->y.value[i] *= scale;
     p->y.sum[i] *= scale;
+    p->y.tile[i] *= scale;
     p->y.rest[i] *= scale;
   }
-  if (to_bf16) add_bf16_error(p->masked && !p->integers ? 2 : 1, p->y.value, &p->y);
+  if (to_bf16) add_bf16_error(p->masked && !exact(p) ? 2 : 1, p->y.value, &p->y);
 }
 
 /* The gradient of z, and the same of |dy|. */
@@ -167,7 +193,7 @@ static void gradient_of_z(const problem *p, const size_t *source, double *dz, do
 /* Roundings of dz to bf16 on its way to the products. */
 static double dz_roundings(const problem *p) {
   const stage_spec *s = &p->spec;
-  if (!p->env.bf16 || p->integers) return 0;
+  if (!p->env.bf16 || exact(p)) return 0;
   return (s->y_type == EDGE_F32) + p->masked + (s->pool_size > s->pool_stride);
 }
 
@@ -186,6 +212,9 @@ static void solve_backward(problem *p, size_t z_count, const size_t *source) {
   add_sum_error(p, (double)d.R * d.S * d.K, adx, &p->dx);
   add_sum_error(p, places, adw, &p->dw);
   add_sum_error(p, places, adb, &p->db);
+  spread_over_tiles(d.H, d.W, d.C, &p->dx);
+  spread_over_tiles(d.R, d.S, d.C, &p->dw);
+  memcpy(p->db.tile, p->db.sum, p->db.count * sizeof *p->db.sum);
   add_bf16_error(roundings, adx, &p->dx);
   add_bf16_error(roundings, adw, &p->dw);
   add_bf16_error(roundings, adb, &p->db);
@@ -194,19 +223,21 @@ static void solve_backward(problem *p, size_t z_count, const size_t *source) {
 }
 
 problem *problem_create(const stage_spec *spec, const stage_env *env, double error_factor, int n,
-                        bool integers, bool backward, uint64_t seed) {
+                        problem_values values, bool backward, uint64_t seed) {
   problem *p = calloc(1, sizeof *p);
   assert_non_null(p);
-  *p = (problem){
-      .spec = *spec, .env = *env, .n = n, .integers = integers, .error_factor = error_factor};
+  *p =
+      (problem){.spec = *spec, .env = *env, .n = n, .values = values, .error_factor = error_factor};
   p->masked = backward && spec->dropout;
   p->x_count = (size_t)n * spec->H * spec->W * spec->C;
   p->y_count = (size_t)n * spec->OP * spec->OQ * spec->K;
   p->w_count = (size_t)spec->K * spec->R * spec->S * spec->C;
-  p->x = draw(p, p->x_count, env->bf16, &seed);
-  p->w = draw(p, p->w_count, env->bf16, &seed);
-  p->b = draw(p, (size_t)spec->K, false, &seed);
-  p->dy = draw(p, p->y_count, spec->y_type == EDGE_BF16, &seed);
+  const double scale = values == VALUES_LARGE ? 1e15 : 1;
+  const double offset = values == VALUES_OFFSET ? 1e4 : 0;
+  p->x = draw(p, p->x_count, scale, offset, env->bf16, &seed);
+  p->w = draw(p, p->w_count, 1, 0, env->bf16, &seed);
+  p->b = draw(p, (size_t)spec->K, 1, 0, false, &seed);
+  p->dy = draw(p, p->y_count, 1, offset, spec->y_type == EDGE_BF16, &seed);
   p->mask = malloc(p->y_count);
   assert_non_null(p->mask);
   for (size_t i = 0; i < p->y_count; i++) p->mask[i] = random_unit(&seed) > 0;
@@ -217,7 +248,7 @@ problem *problem_create(const stage_spec *spec, const stage_env *env, double err
 
   answer z = convolve(p);
   /* A backend may round z to bf16 in front of its pool. */
-  if (env->bf16 && !integers) add_bf16_error(spec->pool_size > 0, z.value, &z);
+  if (env->bf16 && !exact(p)) add_bf16_error(spec->pool_size > 0, z.value, &z);
   size_t *source = calloc(p->y_count, sizeof *source);
   assert_non_null(source);
   finish_forward(p, &z, source);

@@ -278,12 +278,12 @@ typedef struct candidate {
 
 /* Integers leave no room for rounding, so only stages of direct sums can take them. */
 static bool takes(const stage *s, const problem *p) {
-  return s && (!p->integers || factor_of(s) <= 1);
+  return s && (p->values != VALUES_INTEGERS || factor_of(s) <= 1);
 }
 
 /* All passes of one case. Solving a problem costs more than running it: all backends share it. */
 static void check_passes(candidate *all, size_t count, const stage_spec *spec, const stage_env *env,
-                         bool integers) {
+                         problem_values values) {
   static const struct {
     int n;
     bool backward;
@@ -293,7 +293,7 @@ static void check_passes(candidate *all, size_t count, const stage_spec *spec, c
     if (all[i].training) factor = fmax(factor, factor_of(all[i].training));
   for (size_t k = 0; k < sizeof passes / sizeof *passes; k++) {
     const bool backward = passes[k].backward;
-    problem *p = problem_create(spec, env, factor, passes[k].n, integers, backward, SEED + k);
+    problem *p = problem_create(spec, env, factor, passes[k].n, values, backward, SEED + k);
     for (candidate *a = all; a < all + count; a++) {
       if (takes(a->training, p)) a->worst = fmax(a->worst, check(a->training, p, backward));
       if (!backward && takes(a->inference, p))
@@ -303,8 +303,8 @@ static void check_passes(candidate *all, size_t count, const stage_spec *spec, c
   }
 }
 
-static void check_case(const test_case *c, bool use_bf16, bool integers) {
-  const stage_spec spec = spec_of(c, use_bf16, integers);
+static void check_case(const test_case *c, bool use_bf16, problem_values values) {
+  const stage_spec spec = spec_of(c, use_bf16, values == VALUES_INTEGERS);
   runner runners[MAX_RUNNERS];
   candidate all[MAX_RUNNERS] = {0};
   const size_t count = list_runners(runners);
@@ -315,7 +315,7 @@ static void check_case(const test_case *c, bool use_bf16, bool integers) {
     all[i].inference = prepare(runners[i].backend, c, &spec, &inference);
   }
   const stage_env env = env_of(use_bf16, true, 2, isa_wanted);
-  check_passes(all, count, &spec, &env, integers);
+  check_passes(all, count, &spec, &env, values);
   for (size_t i = 0; i < count; i++) {
     stage *const both[] = {all[i].training, all[i].inference};
     if (both[0])
@@ -326,20 +326,21 @@ static void check_case(const test_case *c, bool use_bf16, bool integers) {
   }
 }
 
-static void check_all(bool use_bf16, bool integers) {
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-    check_case(&cases[i], use_bf16, integers);
+static void check_all(bool use_bf16, problem_values values) {
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i], use_bf16, values);
 }
 
-static void random_fp32(void **state) { (void)state, check_all(false, false); }
-static void random_bf16(void **state) { (void)state, check_all(true, false); }
-static void integers_fp32(void **state) { (void)state, check_all(false, true); }
-static void integers_bf16(void **state) { (void)state, check_all(true, true); }
+static void random_fp32(void **state) { (void)state, check_all(false, VALUES_RANDOM); }
+static void random_bf16(void **state) { (void)state, check_all(true, VALUES_RANDOM); }
+static void integers_fp32(void **state) { (void)state, check_all(false, VALUES_INTEGERS); }
+static void integers_bf16(void **state) { (void)state, check_all(true, VALUES_INTEGERS); }
+static void offset_fp32(void **state) { (void)state, check_all(false, VALUES_OFFSET); }
+static void large_fp32(void **state) { (void)state, check_all(false, VALUES_LARGE); }
 
 static void check_threads(const runner *r, const test_case *c, bool use_bf16) {
   const stage_spec spec = spec_of(c, use_bf16, false);
   const stage_env env[2] = {env_of(use_bf16, true, 1, r->isa), env_of(use_bf16, true, 3, r->isa)};
-  problem *p = problem_create(&spec, &env[0], 1, MAX_N, false, true, SEED);
+  problem *p = problem_create(&spec, &env[0], 1, MAX_N, VALUES_RANDOM, true, SEED);
   buffers m[2];
   for (int t = 0; t < 2; t++) {
     stage *s = prepare(r->backend, c, &spec, &env[t]);
@@ -380,33 +381,87 @@ static buffers forward(stage *s, const problem *p) {
   return m;
 }
 
-static void check_nan(const runner *r, const test_case *c, bool use_bf16) {
-  enum { IMAGES = 2 };
+/* Wherever the reference has an infinity or a NaN, a kernel must have one or the other; it may have
+ * more of them in the same image, for kernels of tiles spread them, but none in another. */
+static void assert_not_lost(const char *what, edge_type type, const buffer *got, const buffer *want,
+                            size_t images) {
+  const size_t count = want->size / edge_size(type);
+  for (size_t i = 0; i < count; i++) {
+    const bool finite = isfinite(buffer_at(type, got, i));
+    if (finite && !isfinite(buffer_at(type, want, i))) fail_msg("%s[%zu] was lost", what, i);
+    if (!finite && i >= count / images) fail_msg("%s[%zu] is another image's", what, i);
+  }
+}
+
+enum { IMAGES = 2 }; /* the first one has the value, the second one must not */
+
+static void check_value_in_x(const runner *r, const test_case *c, bool use_bf16, double value) {
   const stage_spec spec = spec_of(c, use_bf16, true);
   const stage_env env = env_of(use_bf16, false, 1, r->isa);
   stage *s = prepare(r->backend, c, &spec, &env);
   if (!s) return;
   stage *truth = prepare(backend_find("reference"), c, &spec, &env);
-  problem *p = problem_create(&spec, &env, 1, IMAGES, true, false, SEED);
-  p->x[p->x_count / IMAGES / 2] = NAN;
+  problem *p = problem_create(&spec, &env, 1, IMAGES, VALUES_INTEGERS, false, SEED);
+  p->x[p->x_count / IMAGES / 2] = value;
   buffers got = forward(s, p), want = forward(truth, p);
-  for (size_t i = 0; i < p->y_count; i++) {
-    const bool is_nan = isnan(buffer_at(spec.y_type, &got.y, i));
-    if (!is_nan && isnan(buffer_at(spec.y_type, &want.y, i)))
-      fail_msg("%s: %s: y[%zu] lost its NaN", r->backend->name, c->about, i);
-    if (is_nan && i >= p->y_count / IMAGES)
-      fail_msg("%s: %s: y[%zu] has another image's NaN", r->backend->name, c->about, i);
-  }
+  print_message("%s, %s: %s, %g\n", s->backend, cpu_isa_name(r->isa), c->about, value);
+  assert_not_lost("y", spec.y_type, &got.y, &want.y, IMAGES);
   buffers_close(&got, p), buffers_close(&want, p);
   problem_free(p);
   s->ops->destroy(s), truth->ops->destroy(truth);
 }
 
-/* A NaN goes through ReLU and pool to where it can be seen. A kernel of tiles may spread it to the
- * neighbours, but not to the next image. (oneDNN's ReLU behind a convolution makes it 0.) */
-static void own_kernels_keep_nan(void **state) {
+/* A NaN or an infinity goes through ReLU and pool to where it can be seen. (oneDNN's ReLU behind a
+ * convolution makes NaN 0.) */
+static void check_values_in_x(const runner *r, const test_case *c, bool use_bf16) {
+  check_value_in_x(r, c, use_bf16, NAN);
+  check_value_in_x(r, c, use_bf16, INFINITY);
+  check_value_in_x(r, c, use_bf16, -INFINITY);
+}
+
+static void own_kernels_keep_nan_and_infinity(void **state) {
   (void)state;
-  check_own(check_nan);
+  check_own(check_values_in_x);
+}
+
+/* Where a gradient surely passes ReLU and pool; y_count: nowhere. */
+static size_t open_place(const problem *p) {
+  for (size_t i = 0; i < p->y_count / IMAGES; i++)
+    if (p->dy[i] != 0 && p->y.value[i] > 0) return i;
+  return p->y_count;
+}
+
+static void check_value_in_dy(const runner *r, const test_case *c, bool use_bf16, double value) {
+  const stage_spec spec = spec_of(c, use_bf16, false);
+  const stage_env env = env_of(use_bf16, true, 1, r->isa);
+  stage *s = prepare(r->backend, c, &spec, &env);
+  if (!s) return;
+  stage *truth = prepare(backend_find("reference"), c, &spec, &env);
+  problem *p = problem_create(&spec, &env, factor_of(s), IMAGES, VALUES_RANDOM, true, SEED);
+  const size_t at = open_place(p);
+  if (at < p->y_count) {
+    p->dy[at] = value;
+    memset(p->mask, 1, p->y_count);
+    buffers got = buffers_create(p, s), want = buffers_create(p, truth);
+    run(s, p, &got, true), run(truth, p, &want, true);
+    print_message("%s, %s: %s, %g in dy\n", s->backend, cpu_isa_name(r->isa), c->about, value);
+    if (spec.need_dx) assert_not_lost("dx", spec.x_type, &got.dx, &want.dx, IMAGES);
+    assert_not_lost("dw", EDGE_F32, &got.dw, &want.dw, 1);
+    assert_not_lost("db", EDGE_F32, &got.db, &want.db, 1);
+    buffers_close(&got, p), buffers_close(&want, p);
+  }
+  problem_free(p);
+  s->ops->destroy(s), truth->ops->destroy(truth);
+}
+
+static void check_values_in_dy(const runner *r, const test_case *c, bool use_bf16) {
+  check_value_in_dy(r, c, use_bf16, NAN);
+  check_value_in_dy(r, c, use_bf16, INFINITY);
+}
+
+static void own_kernels_keep_them_in_gradients(void **state) {
+  (void)state;
+  check_own(check_values_in_dy);
 }
 
 int main(void) {
@@ -419,8 +474,11 @@ int main(void) {
       cmocka_unit_test(integers_bf16),
       cmocka_unit_test(random_fp32),
       cmocka_unit_test(random_bf16),
+      cmocka_unit_test(offset_fp32),
+      cmocka_unit_test(large_fp32),
       cmocka_unit_test(own_kernels_do_not_depend_on_threads),
-      cmocka_unit_test(own_kernels_keep_nan),
+      cmocka_unit_test(own_kernels_keep_nan_and_infinity),
+      cmocka_unit_test(own_kernels_keep_them_in_gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
