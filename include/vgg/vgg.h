@@ -8,6 +8,7 @@
 #define VGG_VGG_H
 
 #include "vgg/arch.h"
+#include "vgg/bench.h"
 #include "vgg/data.h"
 #include "vgg/image.h"
 #include "vgg/infer.h"

@@ -70,7 +70,7 @@ typedef struct stage_io {
   const uint8_t *dropout; /* [n][K] of 0 and 1; NULL: no dropout in this pass */
   void *dy;               /* backward: gradient of y; may be overwritten */
   void *dx;               /* backward: written in x_type; NULL unless need_dx */
-  float *dw, *db;         /* backward: written; [K][R][S][C] and [K] */
+  float *dw, *db;         /* backward: written; [K][R][S][C] and [K]; both NULL: not wanted */
   const float *w, *b;     /* the fp32 masters */
   void *pack;
   void *workspace;

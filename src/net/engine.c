@@ -34,6 +34,8 @@ struct engine {
   engine_stage stages[PLAN_MAX_STAGES];
   float scaled[256]; /* x / 255, as ToTensor divides */
   bf16 scaled_bf16[256];
+  void (*lap)(void *user, int index, engine_pass pass);
+  void *lap_user;
 };
 
 static const plan_stage *last_stage(const engine *e) {
@@ -209,11 +211,22 @@ static vgg_status fault(const engine *e, int i, const char *what, vgg_error *err
                  e->plan->arch->layers[st->first_layer].name, st->impl->backend, what);
 }
 
+void engine_watch(engine *e, void (*lap)(void *user, int index, engine_pass pass), void *user) {
+  e->lap = lap;
+  e->lap_user = user;
+}
+
+static void lap(const engine *e, int index, engine_pass pass) {
+  if (e->lap) e->lap(e->lap_user, index, pass);
+}
+
 vgg_status engine_forward(engine *e, int n, bool train, vgg_error *err) {
+  lap(e, -1, ENGINE_FORWARD);
   for (int i = 0; i < e->plan->num_stages; i++) {
     stage *impl = e->plan->stages[i].impl;
     const stage_io io = io_of(e, i, n, train);
     if (!impl->ops->forward(impl, &io)) return fault(e, i, "forward", err);
+    lap(e, i, ENGINE_FORWARD);
   }
   return VGG_OK;
 }
@@ -251,9 +264,25 @@ void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double 
   }
 }
 
+static bool backward_stage(engine *e, int i, const stage_io *io) {
+  stage *impl = e->plan->stages[i].impl;
+  if (!e->lap) return impl->ops->backward(impl, io);
+  stage_io one = *io;
+  one.dx = NULL;
+  if (!impl->ops->backward(impl, &one)) return false;
+  lap(e, i, ENGINE_WEIGHTS);
+  if (!io->dx) return true;
+  one = *io;
+  one.dw = one.db = NULL;
+  if (!impl->ops->backward(impl, &one)) return false;
+  lap(e, i, ENGINE_DATA);
+  return true;
+}
+
 vgg_status engine_backward(engine *e, int n, vgg_error *err) {
   const net_params *params = &e->plan->params;
   char *dy = e->edge_gradients, *dx = e->edge_gradients + e->plan->edge_gradients / 2;
+  lap(e, -1, ENGINE_WEIGHTS);
   for (int i = e->plan->num_stages - 1; i >= 0; i--) {
     const plan_stage *st = &e->plan->stages[i];
     stage_io io = io_of(e, i, n, true);
@@ -261,7 +290,7 @@ vgg_status engine_backward(engine *e, int n, vgg_error *err) {
     io.dx = st->impl->spec.need_dx ? dx : NULL;
     io.dw = e->gradients + params->at[st->weight].offset;
     io.db = e->gradients + params->at[st->bias].offset;
-    if (!st->impl->ops->backward(st->impl, &io)) return fault(e, i, "backward", err);
+    if (!backward_stage(e, i, &io)) return fault(e, i, "backward", err);
     char *other = dy;
     dy = dx;
     dx = other;

@@ -45,6 +45,14 @@ void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double 
 /* Gradients of all parameters (written, not added). */
 vgg_status engine_backward(engine *e, int n, vgg_error *err);
 
+typedef enum engine_pass { ENGINE_FORWARD, ENGINE_DATA, ENGINE_WEIGHTS } engine_pass;
+
+/* For measuring: calls lap(user, index, pass) after every stage of forward and backward, with
+ * index -1 before the first. While somebody watches, backward asks every stage for its two
+ * gradients in two calls; where a stage changes dy in place, the second call's are then not the
+ * right ones. lap NULL: nobody watches. */
+void engine_watch(engine *e, void (*lap)(void *user, int index, engine_pass pass), void *user);
+
 /* The packs follow changed masters. */
 vgg_status engine_repack(engine *e, vgg_error *err);
 

@@ -157,6 +157,7 @@ static bool backward(stage *base, const stage_io *io) {
   if (d->relu && !d->pool_size)
     pass_relu_backward(s->pass, d->y_type, (size_t)io->n * d->OP * d->OQ * d->K, io->y, 1, io->dy,
                        base->env.threads);
+  if (!io->dw) return true;
   const size_t units = (size_t)io->n * (size_t)s->pairs;
   float *bands = io->workspace, *sums = bands + (size_t)base->env.threads * s->band;
 #pragma omp parallel for num_threads(base->env.threads) schedule(static)

@@ -272,7 +272,7 @@ static bool backward(stage *base, const stage_io *io) {
                         .masks = d->pool_size ? io->aux : NULL,
                         .bf16 = d->y_type == EDGE_BF16,
                         .C = d->K};
-  backward_weights(s, io, &x, &dz);
+  if (io->dw) backward_weights(s, io, &x, &dz);
   if (io->dx) {
     const wg_target dx = {.values = io->dx, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
     convolve(s, io->n, &dz, &dx, (const float *)io->pack + s->u_forward, s->data_panels,

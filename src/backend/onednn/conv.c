@@ -250,32 +250,46 @@ static void *conv_unpool(conv_stage *cs, const stage_io *io, int done, int n) {
   return dy;
 }
 
+/* Adds a chunk's share to the sums. */
+static bool conv_weights(conv_stage *cs, const stage_io *io, int step, int done, const void *dt) {
+  char *sums = (char *)io->workspace + cs->scratch + cs->t_bytes;
+  char *part = sums + cs->dw_bytes + cs->db_bytes;
+  const char *x = (const char *)io->x + done * x_bytes(&cs->base.spec);
+  char *dw = done ? part : sums, *db = dw + cs->dw_bytes;
+  if (!od_prim_run(&cs->steps[step].weights, &cs->lib, (const void *[]){x, dt, dw, db},
+                   io->workspace))
+    return false;
+  if (done) /* db follows dw: one walk adds both */
+    pass_add(cs->pass, (cs->dw_bytes + cs->db_bytes) / sizeof(float), (float *)part, (float *)sums,
+             cs->base.env.threads);
+  return true;
+}
+
+static bool conv_give_weights(conv_stage *cs, const stage_io *io) {
+  char *sums = (char *)io->workspace + cs->scratch + cs->t_bytes;
+  if (!od_prim_run(&cs->unpack, &cs->lib, (const void *[]){sums, io->dw}, io->workspace))
+    return false;
+  memcpy(io->db, sums + cs->dw_bytes, (size_t)cs->base.spec.K * sizeof(float));
+  return true;
+}
+
 static bool conv_backward(stage *base, const stage_io *io) {
   conv_stage *cs = (conv_stage *)base;
   const stage_spec *s = &base->spec;
-  char *sums = (char *)io->workspace + cs->scratch + cs->t_bytes;
-  char *part = sums + cs->dw_bytes + cs->db_bytes;
   const int before = od_threads_begin(base->env.threads);
   bool ok = true;
   for (int done = 0, n; done < io->n && ok; done += n) {
     const int i = od_sizes_pick(&cs->sizes, io->n - done);
     n = cs->sizes.at[i];
-    const char *x = (const char *)io->x + done * x_bytes(s);
     const void *dt = conv_unpool(cs, io, done, n);
-    char *dw = done ? part : sums, *db = dw + cs->dw_bytes;
-    ok = od_prim_run(&cs->steps[i].weights, &cs->lib, (const void *[]){x, dt, dw, db},
-                     io->workspace);
-    if (ok && done) /* db follows dw: one walk adds both */
-      pass_add(cs->pass, (cs->dw_bytes + cs->db_bytes) / sizeof(float), (float *)part,
-               (float *)sums, base->env.threads);
+    if (io->dw) ok = conv_weights(cs, io, i, done, dt);
     if (ok && io->dx)
       ok = od_prim_run(&cs->steps[i].data, &cs->lib,
                        (const void *[]){dt, (const char *)io->pack + cs->data_offset,
                                         (char *)io->dx + done * x_bytes(s)},
                        io->workspace);
   }
-  if (ok) ok = od_prim_run(&cs->unpack, &cs->lib, (const void *[]){sums, io->dw}, io->workspace);
-  if (ok) memcpy(io->db, sums + cs->dw_bytes, (size_t)s->K * sizeof(float));
+  if (ok && io->dw) ok = conv_give_weights(cs, io);
   od_threads_end(before);
   return ok;
 }

@@ -222,14 +222,15 @@ static bool linear_backward(stage *base, const stage_io *io) {
   const char *factor = linear_mask(ls, io);
   const void *w = io->w;
   if (ls->pack_data.primitive) w = (const char *)io->pack + ls->data_offset;
-  pass_sum_rows(ls->pass, s->y_type, io->n, s->K, io->dy, io->db, base->env.threads);
+  if (io->dw) pass_sum_rows(ls->pass, s->y_type, io->n, s->K, io->dy, io->db, base->env.threads);
   bool ok = true;
   for (int done = 0, i; done < io->n && ok; done += ls->sizes.at[i]) {
     i = od_sizes_pick(&ls->sizes, io->n - done);
     linear_step *step = &ls->steps[i];
     const void *x = (const char *)io->x + done * x_row, *dy = factor + done * dy_row;
-    ok = od_prim_run(done ? &step->weights_add : &step->weights, &ls->lib,
-                     (const void *[]){dy, x, io->dw}, io->workspace);
+    if (io->dw)
+      ok = od_prim_run(done ? &step->weights_add : &step->weights, &ls->lib,
+                       (const void *[]){dy, x, io->dw}, io->workspace);
     if (ok && io->dx)
       ok = od_prim_run(&step->data, &ls->lib,
                        (const void *[]){dy, w, (char *)io->dx + done * x_row}, io->workspace);

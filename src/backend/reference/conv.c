@@ -129,7 +129,7 @@ static void backward_image(const ref_stage *s, const stage_io *io, int i, conv_s
   const op_conv_dims conv = conv_dims(d);
   const float *dz = output_gradient(s, io, i, t);
   const float *x = ref_load(d->x_type, io->x, i * s->x, s->x, t.x);
-  op_conv_backward_weights_f32(&conv, x, dz, t.dw, t.db);
+  if (io->dw) op_conv_backward_weights_f32(&conv, x, dz, t.dw, t.db);
   if (!io->dx) return;
   float *dx = ref_target(d->x_type, io->dx, i * s->x, t.x); /* x is done with */
   op_conv_backward_data_f32(&conv, dz, io->w, dx);
@@ -144,14 +144,16 @@ static void add_share(const ref_stage *s, const stage_io *io, conv_scratch t) {
 static bool backward(stage *base, const stage_io *io) {
   const ref_stage *s = (const ref_stage *)base;
   const int block = block_size(s);
-  memset(io->dw, 0, s->w * sizeof *io->dw);
-  memset(io->db, 0, (size_t)s->base.spec.K * sizeof *io->db);
+  if (io->dw) {
+    memset(io->dw, 0, s->w * sizeof *io->dw);
+    memset(io->db, 0, (size_t)s->base.spec.K * sizeof *io->db);
+  }
   for (int first = 0; first < io->n; first += block) {
     const int count = io->n - first < block ? io->n - first : block;
 #pragma omp parallel for num_threads(block) schedule(static)
     for (int j = 0; j < count; j++)
       backward_image(s, io, first + j, scratch_of(s, io->workspace, j));
-    for (int j = 0; j < count; j++) add_share(s, io, scratch_of(s, io->workspace, j));
+    for (int j = 0; io->dw && j < count; j++) add_share(s, io, scratch_of(s, io->workspace, j));
   }
   return true;
 }

@@ -95,7 +95,7 @@ static bool backward(stage *base, const stage_io *io) {
   const int threads = s->base.env.threads < io->n ? s->base.env.threads : io->n;
   output_gradient(s, io, t);
   const float *x = ref_load(d->x_type, io->x, 0, io->n * s->x, t.x);
-  op_linear_backward_weights_f32(&rows, x, t.dy, io->dw, io->db);
+  if (io->dw) op_linear_backward_weights_f32(&rows, x, t.dy, io->dw, io->db);
   if (!io->dx) return true;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int i = 0; i < threads; i++) {
