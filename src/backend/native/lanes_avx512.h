@@ -42,7 +42,7 @@ INLINE __m256i to_bf16(vec x) {
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
 }
 
-/* The same for a mask that is as good as random, of `lanes` that exist. */
+/* load_masked for a mask that is as good as random, of `lanes` that exist. */
 INLINE vec load_open(bool bf16, lane_mask open, lane_mask lanes, const void *base, ptrdiff_t at) {
   (void)lanes;
   return load_masked(bf16, open, base, at);

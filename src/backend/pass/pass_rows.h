@@ -87,9 +87,11 @@ static inline int last_window(int at, int stride, int count) {
   return last < count ? last : count - 1;
 }
 
+/* "Where the mask is open, else 0" is written with bits: of `open ? x : 0` compilers make branches
+ * or masked loads, and where a mask is all zero those are slow on AMD. */
 #define UNPOOL_ROW(name, type, bits, load, store)                                                 \
   static void name##_one(int K, uint8_t place, const uint8_t *index, const bits *dy, bits *dx) {  \
-    for (int k = 0; k < K; k++) dx[k] = index[k] == place ? dy[k] : 0;                            \
+    for (int k = 0; k < K; k++) dx[k] = dy[k] & (bits) - (index[k] == place);                     \
   }                                                                                               \
   static void name##_many(const pass_pool *d, int h, int w, const uint8_t *index, const type *dy, \
                           type *dx) {                                                             \
@@ -131,7 +133,13 @@ UNPOOL_ROW(unpool_row_bf16, uint16_t, uint16_t, load_bf16, store_bf16)
 static void relu_mask_f32(size_t count, const void *y, float scale, void *dy) {
   const float *v = y;
   float *g = dy;
-  for (size_t i = 0; i < count; i++) g[i] = v[i] > 0 ? g[i] * scale : 0.0f;
+  for (size_t i = 0; i < count; i++) {
+    const float scaled = g[i] * scale;
+    uint32_t bits;
+    memcpy(&bits, &scaled, sizeof bits);
+    bits &= -(uint32_t)(v[i] > 0);
+    memcpy(&g[i], &bits, sizeof bits);
+  }
 }
 
 /* A bf16 is above 0 when its bits lie between 0 and infinity's. */
