@@ -177,7 +177,7 @@ static plan *plan_of(const vgg_arch *arch, const vgg_run_options *options) {
 /* Whoever does not run a stage is named, with the reason or with what it was expected to take. */
 static void test_every_other_backend_is_named(void **state) {
   (void)state;
-  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX512) skip();
+  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX2) skip();
   vgg_arch *arch = two_convs();
   plan *p = plan_of(arch, &(vgg_run_options){.precision = "fp32"});
   assert_string_equal(p->stages[1].impl->backend, "native");
@@ -194,7 +194,7 @@ static void test_every_other_backend_is_named(void **state) {
 /* `on` leaves no way but the own kernels; where they cannot run, the plan says so and ends. */
 static void test_winograd_on_is_an_order(void **state) {
   (void)state;
-  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX512) skip();
+  if (!backend_find("native") || !backend_find("onednn") || cpu_best_isa() < CPU_AVX2) skip();
   vgg_arch *arch = two_convs();
   plan *p = plan_of(arch, &(vgg_run_options){.winograd = "on", .precision = "bf16"});
   assert_string_equal(p->stages[1].impl->backend, "native");

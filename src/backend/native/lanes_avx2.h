@@ -40,6 +40,7 @@ INLINE vec bf16_values(__m128i half) {
 }
 
 INLINE vec load_masked(bool bf16, lane_mask mask, const void *base, ptrdiff_t at) {
+  if (mask == 0) return splat(0); /* see load_open */
   if (!bf16) {
     const float *from = (const float *)base + at;
     return mask == ALL_LANES ? load(from) : _mm256_maskload_ps(from, signs_of(mask));

@@ -118,7 +118,11 @@ static run run_create(const st_file *file, const char *who, const char *precisio
                                     .dropout = st_find(file, "mask.0") ? 0.5 : -1};
   if (vgg_arch_from_text(st_metadata(file, "arch"), &options, &r.arch, &err) != VGG_OK)
     fail_msg("%s", err.message);
-  const vgg_run_options how = {.backend = who, .precision = precision, .batch = r.n, .threads = 1};
+  const vgg_run_options how = {.backend = who,
+                               .precision = precision,
+                               .isa = getenv("VGG_TEST_ISA"),
+                               .batch = r.n,
+                               .threads = 1};
   plan *p;
   const vgg_status status = plan_create(r.arch, &how, true, &p, &err);
   if (status == VGG_ABSENT) {
@@ -334,7 +338,13 @@ static void bf16_gradients(void **state) {
 #define TEST(function, file) \
   { #function " " file, function, NULL, NULL, (void *)file }
 
+/* VGG_TEST_ISA narrows the instruction set, as --isa does. */
 int main(void) {
+  cpu_isa isa;
+  if (cpu_isa_from_name(getenv("VGG_TEST_ISA"), &isa, NULL) != VGG_OK) {
+    printf("skipped: this processor has no %s\n", getenv("VGG_TEST_ISA"));
+    return 0;
+  }
   const struct CMUnitTest tests[] = {
       TEST(fp32, "vgg11"),
       TEST(fp32, "vgg11_dropout"),
