@@ -4,7 +4,8 @@
 
 # (Debian's oneDNN asks CMake for OpenCL's headers, which libdnnl-dev only recommends.)
 build_packages="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev zlib1g-dev
-  libpng-dev libjpeg-dev libjansson-dev libcairo2-dev fonts-dejavu-core dataset-fashion-mnist"
+  libpng-dev libjpeg-dev libwebp-dev libjansson-dev libcairo2-dev fonts-dejavu-core
+  dataset-fashion-mnist"
 check_packages="g++ libcmocka-dev"
 
 # Prints those of the packages that are not installed.

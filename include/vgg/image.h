@@ -23,14 +23,39 @@ typedef struct vgg_image {
   uint8_t *pixels; /* [height][width][channels], owned by the image */
 } vgg_image;
 
-/* Decodes a PNG or JPEG file, found by its content and not by its suffix. The EXIF orientation is
- * applied (a broken EXIF block counts as none), alpha is composited over black, palettes are
- * expanded, 16-bit samples keep their high byte, CMYK and YCCK become RGB as Pillow does it. Grey
- * files give 1 channel, others 3. No pixel is made up: a truncated or damaged file is an error.
+/* How pictures are decoded, and what they may ask for before anything is allocated. Zero means the
+ * default, in brackets. */
+typedef struct vgg_decode_options {
+  bool ignore_exif;  /* leave the picture as it is stored [its EXIF orientation is applied] */
+  size_t max_file;   /* bytes of the file [512 MiB] */
+  size_t max_pixels; /* height * width [100 million] */
+  size_t max_side;   /* height or width [65500; PNG 16384] */
+  size_t max_memory; /* bytes that a decoder may take beside the file and the pixels [256 MiB] */
+  int max_scans;     /* passes of a progressive JPEG, each over the whole picture [100] */
+  /* The picture will be shrunk to at most this: a JPEG may then be decoded at 1/2, 1/4 or 1/8 of
+   * its size, as long as both sides keep twice these. Faster; pixels after the shrinking differ by
+   * less than 1.5 of 255 in the mean. [decoded at its full size] */
+  int shrunk_h, shrunk_w;
+} vgg_decode_options;
+
+/* Decodes a PNG, JPEG, WebP (in builds with libwebp), PNM or PAM file, found by its content and not
+ * by its suffix. The EXIF orientation is applied (a broken EXIF block counts as none), alpha is
+ * composited over black, palettes are expanded, 16-bit samples keep their high byte, CMYK and YCCK
+ * become RGB as Pillow does it; of an animation the first frame is taken. Grey files give 1
+ * channel, others 3. No pixel is made up: a truncated or damaged file is an error.
  *   out  on success owns its pixels: free with vgg_image_free; else untouched
  * Fails with VGG_NO_INPUT (missing, unreadable, not a regular file), VGG_BAD_CONTENT (not a
- * picture, broken, over 100 million pixels or 65500 a side, over 100 scans), VGG_NO_MEMORY. */
+ * picture, broken, beyond a limit, WebP without libwebp), VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_image_read(const char *path, vgg_image *out, vgg_error *err);
+/* The same with options; NULL means all defaults. */
+VGG_API vgg_status vgg_image_read_with(const char *path, const vgg_decode_options *options,
+                                       vgg_image *out, vgg_error *err);
+/* The same for a file in memory.
+ *   name   for messages
+ *   bytes  [size], borrowed */
+VGG_API vgg_status vgg_image_decode(const char *name, const uint8_t *bytes, size_t size,
+                                    const vgg_decode_options *options, vgg_image *out,
+                                    vgg_error *err);
 VGG_API void vgg_image_free(vgg_image *image);
 
 /* The one rule by which a picture becomes a net's input; stored in every model file. */

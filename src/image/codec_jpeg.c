@@ -51,8 +51,8 @@ static void on_message(j_common_ptr jpeg, int level) {
 static void on_progress(j_common_ptr jpeg) {
   jpeg_job *job = jpeg->client_data;
   const int scans = job->jpeg.input_scan_number;
-  if (scans <= job->in->limits->scans) return;
-  snprintf(job->message, sizeof job->message, "over %d scans", job->in->limits->scans);
+  if (scans <= job->in->options.max_scans) return;
+  snprintf(job->message, sizeof job->message, "over %d scans", job->in->options.max_scans);
   longjmp(job->escape, 1);
 }
 
@@ -65,7 +65,7 @@ static vgg_status read_header(jpeg_job *job, vgg_error *err) {
   struct jpeg_decompress_struct *jpeg = &job->jpeg;
   jpeg_create_decompress(jpeg);
   jpeg->progress = &job->progress;
-  jpeg->mem->max_memory_to_use = (long)job->in->limits->scratch;
+  jpeg->mem->max_memory_to_use = (long)job->in->options.max_memory;
   jpeg_mem_src(jpeg, job->in->bytes, job->in->size);
   jpeg_save_markers(jpeg, MARKER_EXIF, MAX_MARKER);
   jpeg_read_header(jpeg, TRUE);
@@ -111,21 +111,45 @@ static int orientation_of(const struct jpeg_decompress_struct *jpeg) {
   return 1;
 }
 
+int codec_jpeg_divisor(size_t height, size_t width, int shrunk_h, int shrunk_w) {
+  if (shrunk_h <= 0 || shrunk_w <= 0) return 1;
+  int divisor = 8; /* libjpeg's vector code has eighths, quarters and halves */
+  while (divisor > 1 && (height / (size_t)divisor < 2 * (size_t)shrunk_h ||
+                         width / (size_t)divisor < 2 * (size_t)shrunk_w))
+    divisor /= 2;
+  return divisor;
+}
+
+static void choose_scale(jpeg_job *job, int orientation) {
+  const vgg_decode_options *o = &job->in->options;
+  const bool lies = orientation >= 5 && !o->ignore_exif; /* rows become columns */
+  job->jpeg.scale_num = 1;
+  job->jpeg.scale_denom = (unsigned)codec_jpeg_divisor(
+      job->jpeg.image_height, job->jpeg.image_width, lies ? o->shrunk_w : o->shrunk_h,
+      lies ? o->shrunk_h : o->shrunk_w);
+  jpeg_calc_output_dimensions(&job->jpeg);
+}
+
 static vgg_status decode(jpeg_job *job, vgg_image *out, int *orientation, vgg_error *err) {
   vgg_status status = read_header(job, err);
   if (status) return status;
   const int channels = job->jpeg.num_components == 1 ? 1 : 3;
-  const size_t height = job->jpeg.image_height, width = job->jpeg.image_width;
-  status = codec_check_size(job->in, height, width, err);
-  if (status) return status;
-  status = codec_alloc(job->in, height, width, channels, &job->pixels, err);
+  status = codec_check_size(job->in, job->jpeg.image_height, job->jpeg.image_width, err);
   if (status) return status;
   *orientation = orientation_of(&job->jpeg);
+  choose_scale(job, *orientation);
+  const size_t height = job->jpeg.output_height, width = job->jpeg.output_width;
+  status = codec_alloc(job->in, height, width, channels, &job->pixels, err);
+  if (status) return status;
   status = read_pixels(job, err);
   if (status) return status;
   *out = (vgg_image){channels, (int)height, (int)width, job->pixels};
   job->pixels = NULL;
   return VGG_OK;
+}
+
+bool jpeg_is(const uint8_t *bytes, size_t size) {
+  return size >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0;
 }
 
 vgg_status jpeg_decode(const codec_input *in, vgg_image *out, int *orientation, vgg_error *err) {

@@ -94,14 +94,6 @@ static int orientation_of(const codec_input *in) {
   return 1;
 }
 
-/* Lays the picture over black, in place: what is written never overtakes what is read. */
-static void drop_alpha(uint8_t *pixels, size_t count, int stored) {
-  const uint8_t *in = pixels;
-  uint8_t *out = pixels;
-  for (size_t i = 0; i < count; i++, in += stored)
-    for (int c = 0; c < stored - 1; c++) *out++ = codec_scale(in[c], in[stored - 1]);
-}
-
 static vgg_status decode(png_job *job, vgg_image *out, int *orientation, vgg_error *err) {
   int passes;
   vgg_status status = read_header(job, err);
@@ -113,13 +105,17 @@ static vgg_status decode(png_job *job, vgg_image *out, int *orientation, vgg_err
   if (status) return status;
   *orientation = orientation_of(job->in);
   const bool alpha = job->stored % 2 == 0;
-  if (alpha) drop_alpha(job->pixels, job->height * job->width, job->stored);
+  if (alpha) codec_drop_alpha(job->pixels, job->height * job->width, job->stored);
   *out = (vgg_image){.channels = job->stored - alpha,
                      .height = (int)job->height,
                      .width = (int)job->width,
                      .pixels = job->pixels};
   job->pixels = NULL;
   return VGG_OK;
+}
+
+bool png_is(const uint8_t *bytes, size_t size) {
+  return size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0;
 }
 
 vgg_status png_decode(const codec_input *in, vgg_image *out, int *orientation, vgg_error *err) {

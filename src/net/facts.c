@@ -9,6 +9,9 @@
 #ifdef VGG_HAVE_CAIRO
 #include <cairo.h>
 #endif
+#ifdef VGG_HAVE_WEBP
+#include <webp/decode.h>
+#endif
 
 #include "backend/backend.h"
 #include "base/cpu.h"
@@ -59,6 +62,12 @@ int vgg_system_facts(vgg_fact *facts, int max) {
   add(&list, "libjpeg", "%d", JPEG_LIB_VERSION);
 #endif
   add(&list, "jansson", "%s", JANSSON_VERSION);
+#ifdef VGG_HAVE_WEBP
+  const int webp = WebPGetDecoderVersion();
+  add(&list, "libwebp", "%d.%d.%d", webp >> 16, webp >> 8 & 255, webp & 255);
+#else
+  add(&list, "libwebp", "absent: WebP pictures cannot be read");
+#endif
 #ifdef VGG_HAVE_CAIRO
   add(&list, "cairo", "%s", cairo_version_string());
 #else

@@ -19,7 +19,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "image/codec.h"
 #include "image/pnm.h"
 
 #define DECODE "golden/pillow/decode"
@@ -29,7 +28,16 @@ static bool ends_with(const char *s, const char *end) {
   return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+#ifdef VGG_HAVE_WEBP
+enum { PICTURES = 52 };
+#else
+enum { PICTURES = 44 };
+#endif
+
 static int is_picture(const struct dirent *entry) {
+#ifndef VGG_HAVE_WEBP
+  if (strstr(entry->d_name, "webp")) return 0;
+#endif
   return entry->d_name[0] != '.' && !ends_with(entry->d_name, ".pnm");
 }
 
@@ -53,12 +61,12 @@ static void compare(const char *name, int tolerance) {
   pnm_close(&file);
 }
 
-/* PNG exactly; JPEG within 1, since decoders may differ in the last bit. */
+/* Exactly, but for JPEG: within 1, since decoders may differ in the last bit. */
 static void pictures_equal_pillow(void **state) {
   (void)state;
   struct dirent **entries;
   const int count = scandir(TEST_DATA "/" DECODE, &entries, is_picture, alphasort);
-  assert_int_equal(count, 34);
+  assert_int_equal(count, PICTURES);
   for (int i = 0; i < count; i++) {
     const char *name = entries[i]->d_name;
     compare(name, strstr(name, "jp") ? 1 : 0);
@@ -70,9 +78,8 @@ static void pictures_equal_pillow(void **state) {
 static vgg_status decode(const uint8_t *bytes, size_t size, vgg_error *err) {
   uint8_t *copy = malloc(size ? size : 1); /* just its size: sanitizers see reads behind it */
   memcpy(copy, bytes, size);
-  const codec_input in = {"x.png", copy, size, &codec_default_limits};
   vgg_image image;
-  const vgg_status status = codec_decode(&in, &image, err);
+  const vgg_status status = vgg_image_decode("x.png", copy, size, NULL, &image, err);
   if (!status) vgg_image_free(&image);
   free(copy);
   return status;
@@ -81,8 +88,17 @@ static vgg_status decode(const uint8_t *bytes, size_t size, vgg_error *err) {
 /* A file cut anywhere, even before its last byte, is an error that names the file. */
 static void every_truncation_fails(void **state) {
   (void)state;
-  static const char *const names[] = {"palette-trns.png", "interlaced-rgba.png", "exif6.jpg",
-                                      "progressive.jpg", "cmyk.jpg"};
+  static const char *const names[] = {
+      "palette-trns.png", "interlaced-rgba.png",
+      "exif6.jpg",        "progressive.jpg",
+      "cmyk.jpg",         "p4.pbm",
+      "p5-16.pgm",        "p6-max7.ppm",
+      "rgba.pam",
+#ifdef VGG_HAVE_WEBP
+      "lossless.webp",    "lossy.webp",
+      "lossy-alpha.webp", "animated-part.webp",
+#endif
+  };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s/%s", TEST_DATA, DECODE, names[i]);
@@ -137,7 +153,7 @@ static void things_that_are_no_pictures_fail(void **state) {
   write_file(&f, "empty.png", "", 0);
   expect(&f, "empty.png", VGG_BAD_CONTENT, "is empty");
   write_file(&f, "text.png", "hello", 5);
-  expect(&f, "text.png", VGG_BAD_CONTENT, "PNG JPEG");
+  expect(&f, "text.png", VGG_BAD_CONTENT, "PNG JPEG WebP PNM");
   snprintf(path, sizeof path, "%s/folder", f.path);
   assert_int_equal(mkdir(path, 0700), 0);
   expect(&f, "folder", VGG_NO_INPUT, "not a regular file");
@@ -183,7 +199,7 @@ static void bombs_are_refused_before_they_cost(void **state) {
     memcpy(file, png, sizeof png);
     memcpy(file + 33, "\0\0\0\0IDAT\x35\xaf\x06\x1e", 12);
     write_file(&f, "bomb.png", file, sizeof file);
-    expect(&f, "bomb.png", VGG_BAD_CONTENT, "at most 65500 a side and 100000000");
+    expect(&f, "bomb.png", VGG_BAD_CONTENT, "at most 16384 a side and 100000000");
   }
   static const uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xc0, 0, 11,   8,    0xff, 0xdc, 0xff,
                                  0xdc, 1,    1,    0x11, 0, 0xff, 0xda, 0,    8,    1,
@@ -241,6 +257,125 @@ static void damaged_data_fails(void **state) {
   free(bytes);
 }
 
+static uint8_t *read_fixture(const char *name, size_t *size) {
+  char path[1024];
+  uint8_t *bytes;
+  vgg_error err;
+  snprintf(path, sizeof path, "%s/%s/%s", TEST_DATA, DECODE, name);
+  if (file_read(path, 1 << 20, &bytes, size, &err)) fail_msg("%s", err.message);
+  return bytes;
+}
+
+static void exif_can_be_ignored(void **state) {
+  (void)state;
+  static const char *const names[] = {
+      "exif6.jpg",
+      "exif6.png",
+#ifdef VGG_HAVE_WEBP
+      "exif6.webp",
+#endif
+  };
+  const vgg_decode_options ignore = {.ignore_exif = true};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    size_t size;
+    uint8_t *bytes = read_fixture(names[i], &size);
+    vgg_image turned, stored;
+    assert_int_equal(vgg_image_decode("x", bytes, size, NULL, &turned, NULL), VGG_OK);
+    assert_int_equal(vgg_image_decode("x", bytes, size, &ignore, &stored, NULL), VGG_OK);
+    assert_true(stored.width > stored.height);
+    assert_int_equal(turned.height, stored.width);
+    for (int y = 0; y < stored.height; y++) /* 6: turned clockwise, rows become columns */
+      for (int x = 0; x < stored.width; x++)
+        assert_memory_equal(stored.pixels + 3 * (y * stored.width + x),
+                            turned.pixels + 3 * ((x + 1) * turned.width - 1 - y), 3);
+    vgg_image_free(&turned);
+    vgg_image_free(&stored);
+    free(bytes);
+  }
+}
+
+/* Every limit at what a picture needs, and one below. */
+static void limits_can_be_chosen(void **state) {
+  (void)state;
+  static const struct {
+    const char *name; /* 29 x 21 */
+    vgg_decode_options enough, less;
+    const char *words;
+  } cases[] = {
+      {"420.jpg", {.max_pixels = 609}, {.max_pixels = 608}, "29x21 pixels, wanted at most 65500"},
+      {"420.jpg", {.max_side = 29}, {.max_side = 28}, "at most 28 a side and 100000000 in all"},
+      {"420.jpg", {.max_file = 801}, {.max_file = 800}, "is 801 bytes, wanted at most 800"},
+      {"progressive.jpg", {.max_scans = 10}, {.max_scans = 9}, "over 9 scans"},
+#ifdef VGG_HAVE_WEBP
+      {"lossless.webp", {.max_memory = 2436}, {.max_memory = 2435}, "needs 2436 bytes"},
+#endif
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    size_t size;
+    uint8_t *bytes = read_fixture(cases[i].name, &size);
+    vgg_image image;
+    vgg_error err;
+    if (vgg_image_decode("x", bytes, size, &cases[i].enough, &image, &err))
+      fail_msg("%zu: %s", i, err.message);
+    vgg_image_free(&image);
+    assert_int_equal(vgg_image_decode("x", bytes, size, &cases[i].less, &image, &err),
+                     VGG_BAD_CONTENT);
+    if (!strstr(err.message, cases[i].words)) fail_msg("%zu: %s", i, err.message);
+    free(bytes);
+  }
+}
+
+static void damaged_pnm_fails(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes, *words;
+  } cases[] = {
+      {"P5\n", "number of its header"},
+      {"P5\n2 x", "number of its header"},
+      {"P5\n99999999999999999999 1 255\n", "number of its header"},
+      {"P5 1 1 255", "has no end"},
+      {"P5 1 1 0\n\1", "maximum is not"},
+      {"P5 1 1 65536\n\1\1", "maximum is not"},
+      {"P5 0 1 255\n", "0x1 pixels"},
+      {"P5 70000 1 255\n", "70000x1 pixels"},
+      {"P6 9999 9999 255\nabc", "cut short"},
+      {"P3 9999 9999 255\n1 2 3", "cut short"},
+      {"P5 1 1 7\n\10", "over its maximum"},
+      {"P2 1 1 7\n8 ", "no number up to its maximum"},
+      {"P2 1 1 7\n- ", "no number up to its maximum"},
+      {"P2 2 1 9\n1   ", "cut short"},
+      {"P1 2 1\n12", "bit is not"},
+      {"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 5\nMAXVAL 255\nENDHDR\nabcde", "depth is not"},
+      {"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nENDHDR\na", "maximum is not"},
+      {"P7\nWEITE 1\nENDHDR\na", "unknown line"},
+      {"P7\nWIDTH 1\n", "unknown line"},
+      {"P8 1 1 255\na", "not a picture"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    vgg_error err;
+    assert_int_equal(decode((const uint8_t *)cases[i].bytes, strlen(cases[i].bytes), &err),
+                     VGG_BAD_CONTENT);
+    if (!strstr(err.message, cases[i].words)) fail_msg("%s: %s", cases[i].bytes, err.message);
+  }
+}
+
+#ifdef VGG_HAVE_WEBP
+static void webp_bombs_are_refused(void **state) {
+  (void)state;
+  uint8_t lossless[] = "RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xff\xff\xff\x0f\0\0\0\0\0\0\0\0";
+  vgg_error err;
+  assert_int_equal(decode(lossless, sizeof lossless, &err), VGG_BAD_CONTENT);
+  assert_non_null(strstr(err.message, "16384x16384 pixels"));
+}
+#else
+static void webp_is_named(void **state) {
+  (void)state;
+  vgg_error err;
+  assert_int_equal(decode((const uint8_t *)"RIFF\4\0\0\0WEBP", 12, &err), VGG_BAD_CONTENT);
+  assert_non_null(strstr(err.message, "is WebP, which this build cannot read"));
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bombs_are_refused_before_they_cost), /* first: it measures peak memory */
@@ -249,6 +384,14 @@ int main(void) {
       cmocka_unit_test(things_that_are_no_pictures_fail),
       cmocka_unit_test(too_many_scans_are_refused),
       cmocka_unit_test(damaged_data_fails),
+      cmocka_unit_test(exif_can_be_ignored),
+      cmocka_unit_test(limits_can_be_chosen),
+      cmocka_unit_test(damaged_pnm_fails),
+#ifdef VGG_HAVE_WEBP
+      cmocka_unit_test(webp_bombs_are_refused),
+#else
+      cmocka_unit_test(webp_is_named),
+#endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

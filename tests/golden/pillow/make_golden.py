@@ -270,9 +270,67 @@ def make_jpeg():
     put("a-jpeg.png", saved(rgb, "JPEG", quality=90))
 
 
+def make_webp():
+    rgb, rgba = scene("RGB", 21, 29), scene("RGBA", 21, 29)
+    put("lossless.webp", saved(rgb, "WEBP", lossless=True))
+    put("lossy.webp", saved(rgb, "WEBP", quality=90))
+    put("lossless-alpha.webp", saved(rgba, "WEBP", lossless=True), over_black(rgba))
+    lossy = saved(rgba, "WEBP", quality=90)
+    put("lossy-alpha.webp", lossy, over_black(Image.open(io.BytesIO(lossy)).convert("RGBA")))
+    put("exif6.webp", saved(rgb, "WEBP", lossless=True, exif=b"Exif\0\0" + exif(6)))
+    second = scene("RGB", 21, 29).transpose(Image.Transpose.ROTATE_180)
+    put("animated.webp", saved(rgb, "WEBP", lossless=True, save_all=True, append_images=[second]))
+    frame = saved(scene("RGB", 7, 9), "WEBP", lossless=True)
+    put("animated-part.webp", riff(frame[12:], 21, 29, 4, 6), on_canvas(scene("RGB", 7, 9)))
+    put("a-webp.jpg", saved(rgb, "WEBP", lossless=True))
+
+
+def riff(frame, height, width, y, x):
+    """An animation whose first frame, 7 x 9, covers a part of its canvas only."""
+    three = lambda n: struct.pack("<I", n)[:3]
+    anmf = (three(x // 2) + three(y // 2) + three(9 - 1) + three(7 - 1) + three(100) + b"\0"
+            + frame)
+    chunks = b"".join(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+                      for name, data in [
+        (b"VP8X", struct.pack("<I", 2) + three(width - 1) + three(height - 1)),
+        (b"ANIM", bytes(6)), (b"ANMF", anmf)])
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def on_canvas(image):
+    canvas = Image.new("RGB", (29, 21))
+    canvas.paste(image, (6, 4))
+    return canvas
+
+
+def make_pnm():
+    rgb, grey = scene("RGB"), scene("L")
+    bits = grey.convert("1")
+    wide = numpy.asarray(grey).astype(int) * 256 + 90
+    small = numpy.asarray(rgb) // 37  # 0 .. 6
+    text = lambda a: " ".join(str(v) for v in numpy.asarray(a).ravel()).encode()
+    put("p6.ppm", pnm(rgb))
+    put("p5.pgm", pnm(grey, "a comment"))
+    put("p4.pbm", saved(bits, "PPM"), bits.convert("L"))
+    high = Image.fromarray((wide >> 8).astype(numpy.uint8))
+    put("p5-16.pgm", b"P5 17 13 65535\n" + wide.astype(">u2").tobytes(), high)
+    put("p6-max7.ppm", b"P6\n17 13\n7\n" + small.tobytes())
+    ones = 1 - numpy.asarray(bits).astype("u1")
+    put("p1.pbm", b"P1\n# all in one\n17 13\n" + text(ones).replace(b" ", b"") + b"\n",
+        bits.convert("L"))
+    put("p2.pgm", b"P2\n17 13\n255\n" + text(grey))
+    put("p3-max7.ppm", b"P3 17\n13 # wide\n7\n" + text(small) + b"\n")
+    head = b"P7\n# PAM\nWIDTH 17\nHEIGHT 13\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n"
+    put("rgb.pam", head % (3, b"RGB") + rgb.tobytes(), rgb)
+    rgba = scene("RGBA")
+    put("rgba.pam", head % (4, b"RGB_ALPHA") + rgba.tobytes(), over_black(rgba))
+
+
 if __name__ == "__main__":
     make_resize()
     make_preprocess()
     os.makedirs("decode", exist_ok=True)
     make_png()
     make_jpeg()
+    make_webp()
+    make_pnm()
