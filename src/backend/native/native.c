@@ -9,18 +9,20 @@ static bool is_first(const stage_spec *spec) {
 
 static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                           size_t size, vgg_error *err) {
+  if (spec->kind == STAGE_LINEAR) return linear_prepare(spec, env, out, why, size, err);
   return (is_first(spec) ? first_prepare : winograd_prepare)(spec, env, out, why, size, err);
 }
 
 /* A first layer has few products a value: what it reaches was measured on Zen 4. */
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
+  if (spec->kind == STAGE_LINEAR) return cost_fused(spec, env, 0.95, 0.95);
   if (is_first(spec)) return cost_fused(spec, env, 0.7, 0.9);
   if (spec->R == 3 && spec->S == 3) return cost_winograd(spec, env);
   return cost_fused(spec, env, 1, 1); /* not ours: low enough to be asked, so that it can say so */
 }
 
 static const char *version(void) {
-  return "Winograd F(4x4, 3x3) and first layers, AVX-512 and AVX2, vgg " VGG_VERSION;
+  return "Winograd F(4x4, 3x3), first and linear layers, AVX-512 and AVX2, vgg " VGG_VERSION;
 }
 
 extern const backend backend_native;

@@ -18,4 +18,8 @@ vgg_status first_prepare(const stage_spec *spec, const stage_env *env, stage **o
 vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                             size_t size, vgg_error *err);
 
+/* Linear layers in fp32. */
+vgg_status linear_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
+                          size_t size, vgg_error *err);
+
 #endif

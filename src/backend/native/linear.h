@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Linear layers in fp32, straight from the masters w [K][C].
+ *
+ * Many images: all three directions are one product of packed factors, tile by tile:
+ *
+ *     c [rows][wide]  (+)=  sum over t of  a[t][row] * b[t][column]
+ *
+ *     forward        y^T [K][n]   a: rows of w        b: x transposed     t: units in
+ *     backward-data  dx  [n][C]   a: rows of dy       b: rows of w        t: units out
+ *     gradient       dw  [K][C]   a: dy transposed    b: rows of x        t: images
+ *
+ *     a [depth / 16][rows of a whole tile][16]    lines of a row, so that packing w only copies
+ *     b [depth][wide]
+ *
+ * Few images: every weight is used once or twice, so nothing pays that moves it first. Forward then
+ * takes dot products along the rows as they lie, a register holding as many partial sums as it has
+ * lanes:
+ *
+ *     sums [K][images][lanes]  +=  w [K][c ...] * x [images][c ...]
+ *
+ * Every sum has one order, given by the shape: no result depends on threads.
+ */
+#ifndef NATIVE_LINEAR_H
+#define NATIVE_LINEAR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cpu.h"
+
+enum { LINEAR_GROUP = 16 }; /* steps of the depth whose factors a lie together */
+
+/* What the caller will read next, fetched meanwhile: `count` lines a group of the depth, `jump`
+ * bytes apart; the next group's lie `step` bytes on. */
+typedef struct linear_ahead {
+  const char *at;
+  size_t step, jump;
+  int count;
+} linear_ahead;
+
+typedef struct linear_tile {
+  int rows; /* at most a whole tile's */
+  int depth;
+  const float *a, *b;
+  float *c;
+  size_t c_step; /* floats from row to row */
+  bool add;      /* to what c holds */
+  linear_ahead ahead;
+} linear_tile;
+
+typedef struct linear_dot {
+  int images; /* at most kernels->dot_images */
+  int units;  /* kernels->dot_units[images - 1], or 1 */
+  int count;  /* of units in */
+  const float *x, *w;
+  size_t x_step, w_step; /* floats from row to row; x rows end in zeros up to whole vectors */
+  float *sums;           /* [units][images][lanes] */
+  size_t sums_step;      /* floats from unit to unit */
+  const float *ahead;    /* rows like w's that will be read later, fetched meanwhile */
+  int ahead_rows;
+} linear_dot;
+
+typedef struct linear_kernels {
+  const char *name;
+  cpu_isa isa;
+  int rows, wide; /* of a whole tile; wide is a multiple of LINEAR_GROUP */
+  int lanes, dot_images;
+  const unsigned char *dot_units; /* [dot_images] */
+  void (*tile)(const linear_tile *t);
+  void (*dot)(const linear_dot *d);
+  /* Packing, from fp32 or bf16, `step` values from row to row of the source: a of `rows` rows,
+   * `depth` columns of each; b of `columns` columns, zeros up to a whole strip's; b of rows,
+   * turned.
+   */
+  void (*pack_a)(bool bf16, int rows, size_t depth, const void *from, size_t step, float *a);
+  void (*pack_b)(bool bf16, size_t columns, size_t depth, const void *from, size_t step, float *b);
+  void (*pack_b_transposed)(bool bf16, size_t rows, size_t depth, const void *from, size_t step,
+                            float *b);
+} linear_kernels;
+
+/* The fastest row not beyond `isa`; NULL: there is none. */
+const linear_kernels *linear_kernels_for(cpu_isa isa);
+/* Rows of the table, fastest first; NULL after the last. */
+const linear_kernels *linear_kernels_at(size_t i);
+
+#endif

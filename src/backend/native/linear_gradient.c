@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The weights' gradient of a linear layer, dw = dy^T x, a block of columns at a time:
+ *
+ *     x [n][columns], packed once          stays in the second-level cache
+ *     dy^T, a tile of units at a time      stays in the nearest
+ *     tile of dw [units][columns]          likewise, until it is used
+ */
+#include <omp.h>
+#include <string.h>
+
+#include "backend/native/linear_stage.h"
+#include "base/memory.h"
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t up(size_t x, size_t by) { return (x + by - 1) / by; }
+
+/* Strips of x in a block: so many that 256 KB hold them. */
+static size_t block_strips(const linear_stage *s, size_t n) {
+  enum { FLOATS = 1 << 16, MOST = 8 };
+  const size_t fit = FLOATS / (n * (size_t)s->kernels->wide);
+  return fit < 1 ? 1 : least(fit, MOST);
+}
+
+/* Floats of dy^T for one tile of units. */
+static size_t panel_floats(const linear_stage *s, size_t n) {
+  return linear_round(n, LINEAR_GROUP) * (size_t)s->kernels->rows;
+}
+
+size_t linear_gradient_shared(const linear_stage *s) {
+  const size_t n = (size_t)s->base.env.max_n;
+  return up((size_t)s->base.spec.K, (size_t)s->kernels->rows) * panel_floats(s, n);
+}
+
+size_t linear_gradient_scratch(const linear_stage *s) {
+  enum { MOST = 8 };
+  const size_t n = (size_t)s->base.env.max_n, wide = (size_t)s->kernels->wide;
+  /* Fewer images than max_n may take more strips, of the same size together. */
+  const size_t x = n * wide * block_strips(s, n) > (1 << 16) ? n * wide : 1 << 16;
+  return x + (size_t)s->kernels->rows * MOST * wide;
+}
+
+/* What call number `strip` fetches of the next tile's weights, `at` with all rows and columns: a
+ * group of the depth takes one line of some rows. */
+static linear_ahead fetch_share(const linear_stage *s, size_t n, size_t strips, size_t strip,
+                                const float *at) {
+  const size_t C = (size_t)s->base.spec.C, rows = (size_t)s->kernels->rows;
+  const size_t groups = up(n, LINEAR_GROUP), lines = strips * (size_t)s->kernels->wide / 16;
+  const size_t calls = least(up(lines, groups), strips); /* for all lines of some rows */
+  const size_t count = up(rows, strips / calls);
+  return (linear_ahead){
+      (const char *)(at + strip / calls * count * C + strip % calls * groups * 16), MEM_ALIGN,
+      C * sizeof *at, (int)count};
+}
+
+/* Columns c .. c + count - 1 of dw. */
+static void gradient_columns(const linear_stage *s, const stage_io *io, size_t c, size_t count,
+                             float *scratch) {
+  const linear_kernels *k = s->kernels;
+  const stage_spec *d = &s->base.spec;
+  const size_t n = (size_t)io->n, C = (size_t)d->C, K = (size_t)d->K;
+  const size_t wide = (size_t)k->wide, rows = (size_t)k->rows, strips = up(count, wide);
+  float *x = scratch, *tile = x + strips * n * wide;
+  for (size_t strip = 0; strip < strips; strip++)
+    k->pack_b(d->x_type == EDGE_BF16, least(wide, count - strip * wide), n,
+              (const char *)io->x + (c + strip * wide) * edge_size(d->x_type), C,
+              x + strip * n * wide);
+  for (size_t unit = 0; unit < K; unit += rows) {
+    const size_t units = least(rows, K - unit);
+    for (size_t strip = 0; strip < strips; strip++) {
+      const linear_tile t = {
+          .rows = (int)units,
+          .depth = (int)n,
+          .a = (const float *)io->workspace + unit / rows * panel_floats(s, n),
+          .b = x + strip * n * wide,
+          .c = tile + strip * wide,
+          .c_step = strips * wide,
+          .ahead = fetch_share(s, n, strips, strip, io->dw + (unit + rows) * C + c)};
+      k->tile(&t);
+    }
+    for (size_t u = 0; u < units; u++)
+      memcpy(io->dw + (unit + u) * C + c, tile + u * strips * wide, count * sizeof *tile);
+  }
+}
+
+void linear_weight_gradient(const linear_stage *s, const stage_io *io) {
+  const linear_kernels *k = s->kernels;
+  const stage_spec *d = &s->base.spec;
+  const size_t n = (size_t)io->n, C = (size_t)d->C, K = (size_t)d->K;
+  const size_t wide = (size_t)k->wide, rows = (size_t)k->rows, block = block_strips(s, n);
+  float *dyt = io->workspace;
+#pragma omp parallel num_threads(s->base.env.threads)
+  {
+#pragma omp for schedule(static)
+    for (size_t tile = 0; tile < up(K, rows); tile++)
+      linear_pack_a_transposed(k, d->y_type, (int)least(rows, K - tile * rows), n,
+                               (const char *)io->dy + tile * rows * edge_size(d->y_type), K,
+                               dyt + tile * panel_floats(s, n));
+    float *scratch = dyt + s->shared + (size_t)omp_get_thread_num() * s->scratch;
+    const linear_range strips = linear_range_of(up(C, wide));
+    for (size_t strip = strips.begin; strip < strips.end; strip += block) {
+      const size_t c = strip * wide, end = least(least(strip + block, strips.end) * wide, C);
+      gradient_columns(s, io, c, end - c, scratch);
+    }
+  }
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Linear kernels, once for all instruction sets. Include it from a file that has included the set's
+ * lanes header and has said how many rows of two vectors fit the registers, and how VEC vectors are
+ * transposed:
+ *
+ *     enum { ROWS };
+ *     static void transpose(vec m[VEC]);
+ *
+ * The sizes of the functions here are constants where they are called, so that all sums stay in
+ * registers.
+ */
+#ifndef NATIVE_LINEAR_ROWS_H
+#define NATIVE_LINEAR_ROWS_H
+
+#include "backend/native/linear.h"
+
+enum { WIDE = 2 * VEC, MOST_ROWS = 14, MOST_SUMS = 25 };
+
+INLINE void fetch(linear_ahead *ahead) {
+  for (int i = 0; i < ahead->count; i++)
+    __builtin_prefetch(ahead->at + (size_t)i * ahead->jump, 0, 2);
+  ahead->at += ahead->step;
+}
+
+/* One step of the depth. */
+INLINE void multiply(int rows, const float *a, const float *b, vec acc[][2]) {
+  const vec b0 = load(b), b1 = load(b + VEC);
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++) {
+    const vec x = splat(a[i * LINEAR_GROUP]);
+    acc[i][0] = fmadd(x, b0, acc[i][0]);
+    acc[i][1] = fmadd(x, b1, acc[i][1]);
+  }
+}
+
+INLINE void tile_of(int rows, const linear_tile *t) {
+  vec acc[MOST_ROWS][2];
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++) {
+    acc[i][0] = t->add ? load(t->c + (size_t)i * t->c_step) : splat(0);
+    acc[i][1] = t->add ? load(t->c + (size_t)i * t->c_step + VEC) : splat(0);
+  }
+  const float *a = t->a, *b = t->b;
+  linear_ahead ahead = t->ahead;
+  int left = t->depth;
+  for (; left >= LINEAR_GROUP; left -= LINEAR_GROUP, a += ROWS * LINEAR_GROUP) {
+    fetch(&ahead);
+    for (int lane = 0; lane < LINEAR_GROUP; lane++, b += WIDE) multiply(rows, a + lane, b, acc);
+  }
+  for (int lane = 0; lane < left; lane++, b += WIDE) multiply(rows, a + lane, b, acc);
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++) {
+    store(t->c + (size_t)i * t->c_step, acc[i][0]);
+    store(t->c + (size_t)i * t->c_step + VEC, acc[i][1]);
+  }
+}
+
+/* One vector of the units in; `lanes`: those that exist. */
+INLINE void dot_step(int images, int units, const linear_dot *d, int at, lane_mask lanes,
+                     vec acc[MOST_SUMS]) {
+  vec w[8];
+#pragma GCC unroll 8
+  for (int u = 0; u < units; u++) {
+    const float *row = d->w + (size_t)u * d->w_step;
+    w[u] = lanes == (lane_mask)ALL_LANES ? load(row + at) : load_masked(false, lanes, row, at);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < images; i++) {
+    const vec x = load(d->x + (size_t)i * d->x_step + at);
+#pragma GCC unroll 8
+    for (int u = 0; u < units; u++) acc[u * images + i] = fmadd(w[u], x, acc[u * images + i]);
+  }
+}
+
+INLINE void dot_of(int images, int units, const linear_dot *d) {
+  vec acc[MOST_SUMS];
+#pragma GCC unroll 25
+  for (int i = 0; i < images * units; i++)
+    acc[i] = load(d->sums + (size_t)(i / images) * d->sums_step + (size_t)(i % images) * VEC);
+  int at = 0;
+  for (; at + VEC <= d->count; at += VEC) {
+    for (int r = 0; r < d->ahead_rows; r++)
+      __builtin_prefetch(d->ahead + (size_t)r * d->w_step + at, 0, 2);
+    dot_step(images, units, d, at, (lane_mask)ALL_LANES, acc);
+  }
+  if (at < d->count) dot_step(images, units, d, at, lanes_of(d->count, at), acc);
+#pragma GCC unroll 25
+  for (int i = 0; i < images * units; i++)
+    store(d->sums + (size_t)(i / images) * d->sums_step + (size_t)(i % images) * VEC, acc[i]);
+}
+
+/* ---- packing --------------------------------------------------------------------------------- */
+
+INLINE void copy_row(bool bf16, size_t count, const void *from, size_t at, float *to, size_t jump) {
+  size_t i = 0;
+  for (; i + LINEAR_GROUP <= count; i += LINEAR_GROUP, to += jump)
+#pragma GCC unroll 2
+    for (size_t j = 0; j < LINEAR_GROUP; j += VEC)
+      store(to + j, load_masked(bf16, (lane_mask)ALL_LANES, from, (ptrdiff_t)(at + i + j)));
+  for (size_t j = 0; i + j < count; j += VEC)
+    store(to + j,
+          load_masked(bf16, lanes_of((int)(count - i), (int)j), from, (ptrdiff_t)(at + i + j)));
+}
+
+static void pack_a(bool bf16, int rows, size_t depth, const void *from, size_t step, float *a) {
+  for (int r = 0; r < rows; r++) {
+    const size_t row = (size_t)r * step;
+    float *to = a + r * LINEAR_GROUP;
+    if (bf16)
+      copy_row(true, depth, from, row, to, ROWS * LINEAR_GROUP);
+    else
+      copy_row(false, depth, from, row, to, ROWS * LINEAR_GROUP);
+  }
+}
+
+INLINE void pack_rows(bool bf16, size_t columns, size_t depth, const void *from, size_t step,
+                      float *b) {
+  const lane_mask low = lanes_of((int)columns, 0), high = lanes_of((int)columns, VEC);
+  for (size_t t = 0; t < depth; t++, b += WIDE) {
+    store(b, load_masked(bf16, low, from, (ptrdiff_t)(t * step)));
+    store(b + VEC, load_masked(bf16, high, from, (ptrdiff_t)(t * step + VEC)));
+  }
+}
+
+static void pack_b(bool bf16, size_t columns, size_t depth, const void *from, size_t step,
+                   float *b) {
+  if (bf16)
+    pack_rows(true, columns, depth, from, step, b);
+  else if (columns >= WIDE)
+    pack_rows(false, WIDE, depth, from, step, b);
+  else
+    pack_rows(false, columns, depth, from, step, b);
+}
+
+/* VEC rows and columns at a time. */
+INLINE void pack_columns(bool bf16, size_t rows, size_t depth, const void *from, size_t step,
+                         float *b) {
+  for (size_t t = 0; t < depth; t += VEC)
+    for (size_t r = 0; r < WIDE; r += VEC) {
+      const lane_mask lanes = lanes_of((int)(depth - t), 0);
+      vec m[VEC];
+#pragma GCC unroll 16
+      for (size_t i = 0; i < VEC; i++)
+        m[i] = load_masked(bf16, r + i < rows ? lanes : 0, from, (ptrdiff_t)((r + i) * step + t));
+      transpose(m);
+#pragma GCC unroll 16
+      for (size_t i = 0; i < VEC; i++)
+        if (t + i < depth) store(b + (t + i) * WIDE + r, m[i]);
+    }
+}
+
+static void pack_b_transposed(bool bf16, size_t rows, size_t depth, const void *from, size_t step,
+                              float *b) {
+  if (bf16)
+    pack_columns(true, rows, depth, from, step, b);
+  else
+    pack_columns(false, rows, depth, from, step, b);
+}
+
+#endif

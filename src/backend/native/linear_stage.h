@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A linear stage from the inside; linear_stage.c runs forward and backward-data, linear_gradient.c
+ * the weights' gradient.
+ */
+#ifndef NATIVE_LINEAR_STAGE_H
+#define NATIVE_LINEAR_STAGE_H
+
+#include "backend/native/linear.h"
+#include "backend/native/native.h"
+#include "backend/pass/pass.h"
+
+typedef struct linear_stage {
+  stage base;
+  const linear_kernels *kernels;
+  const pass_kernels *pass;
+  int few;        /* forward of so many images takes dot products */
+  size_t shared;  /* floats of the packed factor that all threads read */
+  size_t scratch; /* floats for one thread */
+} linear_stage;
+
+static inline size_t linear_round(size_t x, size_t to) { return (x + to - 1) / to * to; }
+
+/* Thread `thread` of `all` takes units begin .. end - 1 of `count`. */
+typedef struct linear_range {
+  size_t begin, end;
+} linear_range;
+linear_range linear_range_of(size_t count);
+
+/* a of `rows` columns of a matrix with `step` values from row to row, rows 0 .. depth - 1 of each.
+ */
+void linear_pack_a_transposed(const linear_kernels *k, edge_type type, int rows, size_t depth,
+                              const void *from, size_t step, float *a);
+
+/* Floats that the weights' gradient needs in the workspace, shared and for each thread. */
+size_t linear_gradient_shared(const linear_stage *s);
+size_t linear_gradient_scratch(const linear_stage *s);
+
+/* dw from x and the masked dy, both as io has them. */
+void linear_weight_gradient(const linear_stage *s, const stage_io *io);
+
+#endif
