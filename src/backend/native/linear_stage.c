@@ -330,7 +330,8 @@ static bool backward(stage *base, const stage_io *io) {
   if (d->relu)
     pass_relu_backward(s->pass, d->y_type, count, io->y, io->dropout ? d->dropout_scale : 1.0f,
                        io->dy, base->env.threads);
-  pass_sum_rows(s->pass, d->y_type, io->n, (size_t)d->K, io->dy, io->db, base->env.threads);
+  if (io->db)
+    pass_sum_rows(s->pass, d->y_type, io->n, (size_t)d->K, io->dy, io->db, base->env.threads);
   if (io->dx) backward_data(s, io);
   if (io->dw) linear_weight_gradient(s, io);
   return true;

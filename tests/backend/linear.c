@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Our own linear layers, every row of kernels: numbers of images on both sides of each way's end,
+ * sizes with and without tails, against the double reference; the same bits with any number of
+ * threads. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backend/native/linear.h"
+#include "base/bf16.h"
+#include "base/memory.h"
+#include "problem.h"
+
+enum { SEED = 7, MAX_N = 300, FRESH_BYTE = 0xFF };
+
+static const struct { int C, K; } shapes[] = {{600, 45}, {33, 19}, {40, 300}, {1040, 31}, {1, 1}};
+
+static const int images[] = {1, 2, 3, 5, 8, 9, 15, 24, 25, 70, 128, 300};
+
+static stage *prepare(const stage_spec *spec, cpu_isa isa, int threads) {
+  const stage_env env = {.max_n = MAX_N,
+                         .threads = threads,
+                         .training = true,
+                         .bf16 = spec->x_type == EDGE_BF16,
+                         .isa = isa};
+  stage *s = NULL;
+  char why[128] = "";
+  assert_int_equal(backend_find("native")->prepare(spec, &env, &s, why, sizeof why, NULL), VGG_OK);
+  if (!s) fail_msg("declined: %s", why);
+  return s;
+}
+
+static void *fresh(size_t bytes) {
+  void *p = mem_alloc(bytes);
+  assert_non_null(p);
+  return memset(p, FRESH_BYTE, bytes);
+}
+
+static void *values_of(edge_type type, size_t count, const double *x) {
+  void *p = fresh(count * edge_size(type));
+  for (size_t i = 0; i < count; i++)
+    if (type == EDGE_F32)
+      ((float *)p)[i] = (float)x[i];
+    else
+      ((bf16 *)p)[i] = bf16_from_float((float)x[i]);
+  return p;
+}
+
+/* All outputs of a training pass, one after the other. */
+typedef struct outcome {
+  char *bytes;
+  size_t size, dx, dw, db; /* where they begin; y at 0 */
+} outcome;
+
+static outcome run(const problem *p, cpu_isa isa, int threads) {
+  const stage_spec *d = &p->spec;
+  stage *s = prepare(d, isa, threads);
+  outcome o = {.dx = mem_round(p->y_count * edge_size(d->y_type))};
+  o.dw = o.dx + mem_round(p->x_count * edge_size(d->x_type));
+  o.db = o.dw + mem_round(p->w_count * sizeof(float));
+  o.size = o.db + mem_round((size_t)d->K * sizeof(float));
+  o.bytes = fresh(o.size);
+  void *x = values_of(d->x_type, p->x_count, p->x), *dy = values_of(d->y_type, p->y_count, p->dy);
+  float *w = values_of(EDGE_F32, p->w_count, p->w), *b = values_of(EDGE_F32, (size_t)d->K, p->b);
+  void *workspace = fresh(s->sizes.workspace);
+  const stage_io io = {.n = p->n,
+                       .x = x,
+                       .y = o.bytes,
+                       .dropout = p->masked ? p->mask : NULL,
+                       .dy = dy,
+                       .dx = o.bytes + o.dx,
+                       .dw = (float *)(void *)(o.bytes + o.dw),
+                       .db = (float *)(void *)(o.bytes + o.db),
+                       .w = w,
+                       .b = b,
+                       .workspace = workspace};
+  assert_true(s->ops->forward(s, &io));
+  memset(workspace, FRESH_BYTE, s->sizes.workspace);
+  assert_true(s->ops->backward(s, &io));
+  mem_free(x), mem_free(dy), mem_free(w), mem_free(b), mem_free(workspace);
+  s->ops->destroy(s);
+  return o;
+}
+
+static void judge(const char *name, const problem *p, const answer *want, edge_type type,
+                  const char *got) {
+  for (size_t i = 0; i < want->count; i++) {
+    const double value = type == EDGE_F32 ? ((const float *)(const void *)got)[i]
+                                          : bf16_to_float(((const bf16 *)(const void *)got)[i]);
+    const double allowed = answer_error(want, i, 1);
+    if (!(fabs(value - want->value[i]) <= allowed))
+      fail_msg("%d images, C %d, K %d: %s[%zu] is %.9g, wanted %.9g, allowed %.3g", p->n, p->spec.C,
+               p->spec.K, name, i, value, want->value[i], allowed);
+  }
+}
+
+static void check(const stage_spec *spec, int n, cpu_isa isa) {
+  const stage_env env = {.max_n = MAX_N, .training = true, .bf16 = spec->x_type == EDGE_BF16};
+  problem *p = problem_create(spec, &env, 1, n, VALUES_RANDOM, true, SEED);
+  outcome one = run(p, isa, 1), three = run(p, isa, 3);
+  judge("y", p, &p->y, spec->y_type, one.bytes);
+  judge("dx", p, &p->dx, spec->x_type, one.bytes + one.dx);
+  judge("dw", p, &p->dw, EDGE_F32, one.bytes + one.dw);
+  judge("db", p, &p->db, EDGE_F32, one.bytes + one.db);
+  assert_memory_equal(one.bytes, three.bytes, one.size);
+  mem_free(one.bytes), mem_free(three.bytes);
+  problem_free(p);
+}
+
+static void check_row(const linear_kernels *k, edge_type type) {
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    for (size_t j = 0; j < sizeof images / sizeof *images; j++) {
+      const bool dropout = j % 2;
+      const stage_spec spec = {.kind = STAGE_LINEAR,
+                               .C = shapes[i].C,
+                               .H = 1,
+                               .W = 1,
+                               .K = shapes[i].K,
+                               .R = 1,
+                               .S = 1,
+                               .stride = 1,
+                               .P = 1,
+                               .Q = 1,
+                               .relu = dropout,
+                               .OP = 1,
+                               .OQ = 1,
+                               .dropout = dropout,
+                               .dropout_scale = 2,
+                               .x_type = type,
+                               .y_type = dropout ? type : EDGE_F32,
+                               .need_dx = true};
+      check(&spec, images[j], k->isa);
+    }
+}
+
+static void check_rows(edge_type type) {
+  for (size_t i = 0; linear_kernels_at(i); i++)
+    if (cpu_isa_from_name(cpu_isa_name(linear_kernels_at(i)->isa), &(cpu_isa){0}, NULL) == VGG_OK)
+      check_row(linear_kernels_at(i), type);
+}
+
+static void fp32_edges(void **state) { (void)state, check_rows(EDGE_F32); }
+static void bf16_edges(void **state) { (void)state, check_rows(EDGE_BF16); }
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(fp32_edges), cmocka_unit_test(bf16_edges)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
