@@ -26,8 +26,9 @@ INLINE void store(float *to, vec x) { _mm256_storeu_ps(to, x); }
 INLINE vec fmadd(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }   /* c + a b */
 INLINE vec fnmadd(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); } /* c - a b */
 
-/* max(0, x); NaN stays NaN. */
-INLINE vec relu(vec x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
+/* max(least, x); NaN stays NaN. */
+INLINE vec at_least(vec least, vec x) { return _mm256_max_ps(least, x); }
+INLINE vec relu(vec x) { return at_least(splat(0), x); }
 
 /* Every lane's bit of the mask in its sign. */
 INLINE __m256i signs_of(lane_mask mask) {
@@ -91,6 +92,14 @@ INLINE void store_masked(bool bf16, lane_mask mask, void *base, ptrdiff_t at, ve
   for (int i = 0; i < VEC; i++)
     if (mask >> i & 1) to[i] = all[i];
 }
+
+/* Half a line is never streamed: its other half comes too late to join it. */
+INLINE void store_value(bool bf16, bool stream, lane_mask mask, void *base, ptrdiff_t at, vec x) {
+  (void)stream;
+  store_masked(bf16, mask, base, at, x);
+}
+
+INLINE void store_fence(void) {}
 
 /* Lanes that exist of C channels from `channel` on. */
 INLINE lane_mask lanes_of(int C, int channel) {

@@ -23,8 +23,9 @@ INLINE void store(float *to, vec x) { _mm512_storeu_ps(to, x); }
 INLINE vec fmadd(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }   /* c + a b */
 INLINE vec fnmadd(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a b */
 
-/* max(0, x); NaN stays NaN. */
-INLINE vec relu(vec x) { return _mm512_max_ps(_mm512_setzero_ps(), x); }
+/* max(least, x); NaN stays NaN. */
+INLINE vec at_least(vec least, vec x) { return _mm512_max_ps(least, x); }
+INLINE vec relu(vec x) { return at_least(splat(0), x); }
 
 INLINE vec load_masked(bool bf16, lane_mask mask, const void *base, ptrdiff_t at) {
   if (!bf16) return _mm512_maskz_loadu_ps(mask, (const float *)base + at);
@@ -54,6 +55,18 @@ INLINE void store_masked(bool bf16, lane_mask mask, void *base, ptrdiff_t at, ve
   else
     _mm512_mask_storeu_ps((float *)base + at, mask, x);
 }
+
+/* Past the caches where `stream` asks for it: the line is whole, aligned, and not read again soon.
+ */
+INLINE void store_value(bool bf16, bool stream, lane_mask mask, void *base, ptrdiff_t at, vec x) {
+  if (stream && !bf16)
+    _mm512_stream_ps((float *)base + at, x);
+  else
+    store_masked(bf16, mask, base, at, x);
+}
+
+/* Streamed stores come before all that follow. */
+INLINE void store_fence(void) { _mm_sfence(); }
 
 /* Lanes that exist of C channels from `channel` on. */
 INLINE lane_mask lanes_of(int C, int channel) {

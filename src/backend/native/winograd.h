@@ -69,6 +69,7 @@ typedef struct wg_target {
   uint16_t *masks;   /* pool: written if not NULL */
   const float *bias; /* [C rounded up to `wide`]; NULL: none */
   bool bf16, relu, pool;
+  bool stream; /* past the caches: C is a multiple of 16, values are aligned to 64 bytes */
   int C;
 } wg_target;
 

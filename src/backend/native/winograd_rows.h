@@ -11,6 +11,7 @@
 #ifndef NATIVE_WINOGRAD_ROWS_H
 #define NATIVE_WINOGRAD_ROWS_H
 
+#include <math.h>
 #include <string.h>
 
 #include "backend/native/winograd.h"
@@ -37,55 +38,72 @@ INLINE void next_place(const wg_grid *g, place *p) {
   p->image++;
 }
 
-/* A tile's values, one at a time: row i, column j from the corner (y0, x0), VEC channels. */
+/* A distance that differs from tile to tile for all that the compiler knows: else it would keep the
+ * 36 sums of distances in memory, across all tiles, and read them back one by one. */
+INLINE ptrdiff_t opaque(ptrdiff_t distance) {
+  __asm__("" : "+r"(distance));
+  return distance;
+}
+
+/* A tile's values, one at a time: row i, column j from the corner (y0, x0), VEC channels. Most
+ * tiles are `whole`: all that they read exists, so that nothing need be masked. Where a pool has
+ * shrunk the values, rows and columns below are those of its windows, and the corner may lie `odd`,
+ * on the second row and column of its window. */
 typedef struct tile_view {
-  const wg_source *s;
-  int y0, x0;
-  ptrdiff_t corner;    /* plane: of (y0, x0), in values; may lie outside where the mask is 0 */
-  ptrdiff_t row, cell; /* plane: from row to row and column to column, in values */
+  bool whole;
+  const void *values;
+  ptrdiff_t corner, row, cell; /* in values; the corner may lie outside where the mask is 0 */
+  const uint16_t *words;       /* pooled, with distances in words, and the part of a word */
+  ptrdiff_t words_corner, words_row, words_cell;
+  int odd, channel;
   lane_mask lanes, rows[6], columns[6];
-  int PH, PW, words; /* pooled */
-  ptrdiff_t image;
-  int channel;
 } tile_view;
 
 INLINE tile_view view_tile(const wg_grid *g, const wg_source *s, bool pooled, int size, int image,
                            int y0, int x0, int channel) {
-  tile_view v = {.s = s, .y0 = y0, .x0 = x0, .channel = channel};
-  v.lanes = lanes_of(s->C, channel);
+  tile_view v = {.values = s->values, .channel = channel, .lanes = lanes_of(s->C, channel)};
+  int H = g->H, W = g->W, count = size;
   if (pooled) {
-    v.PH = g->H / 2, v.PW = g->W / 2, v.words = wg_round(s->C, WG_LANES) / WG_LANES;
-    v.image = (ptrdiff_t)image * v.PH;
-    return v;
+    v.odd = size == 6;
+    H /= 2, W /= 2, y0 >>= 1, x0 >>= 1, count = size / 2 + v.odd;
   }
-  v.cell = s->C;
-  v.row = (ptrdiff_t)g->W * s->C;
-  v.corner = ((ptrdiff_t)image * g->H + y0) * v.row + (ptrdiff_t)x0 * s->C + channel;
-  for (int i = 0; i < size; i++) {
-    v.rows[i] = (unsigned)(y0 + i) < (unsigned)g->H ? ALL_LANES : 0;
-    v.columns[i] = (unsigned)(x0 + i) < (unsigned)g->W ? v.lanes : 0;
+  v.whole =
+      v.lanes == (lane_mask)ALL_LANES && y0 >= 0 && x0 >= 0 && y0 + count <= H && x0 + count <= W;
+  const ptrdiff_t corner = ((ptrdiff_t)image * H + y0) * W + x0;
+  v.cell = opaque(s->C);
+  v.row = opaque((ptrdiff_t)W * s->C);
+  v.corner = corner * s->C + channel;
+  if (pooled) {
+    const int words = wg_round(s->C, WG_LANES) / WG_LANES * 4;
+    v.words = s->masks;
+    v.words_cell = opaque(words);
+    v.words_row = opaque((ptrdiff_t)W * words);
+    v.words_corner = corner * words + channel / WG_LANES * 4;
+  }
+  for (int i = 0; i < count && !v.whole; i++) {
+    v.rows[i] = (unsigned)(y0 + i) < (unsigned)H ? ALL_LANES : 0;
+    v.columns[i] = (unsigned)(x0 + i) < (unsigned)W ? v.lanes : 0;
   }
   return v;
 }
 
 /* Of a full plane. */
-INLINE vec value_at(const tile_view *v, bool bf16, int i, int j) {
-  return load_masked(bf16, v->rows[i] & v->columns[j], v->s->values,
-                     v->corner + i * v->row + j * v->cell);
+INLINE vec value_at(const tile_view *v, bool bf16, bool whole, int i, int j) {
+  const lane_mask mask = whole ? (lane_mask)ALL_LANES : (lane_mask)(v->rows[i] & v->columns[j]);
+  return load_masked(bf16, mask, v->values, v->corner + i * v->row + j * v->cell);
 }
 
 /* Of a gradient that a pool has shrunk: every value has four places, at most one of them open. */
-INLINE vec pooled_value_at(const tile_view *v, bool bf16, int i, int j) {
-  const int y = v->y0 + i, x = v->x0 + j, py = y >> 1, px = x >> 1;
-  if ((unsigned)py >= (unsigned)v->PH || (unsigned)px >= (unsigned)v->PW) return splat(0);
-  const ptrdiff_t cell = (v->image + py) * v->PW + px;
-  const uint16_t *words = v->s->masks + (cell * v->words + v->channel / WG_LANES) * 4;
-  const lane_mask open = lanes_in(words + (y & 1) * 2 + (x & 1), v->channel);
-  return load_open(bf16, open, v->lanes, v->s->values, cell * v->s->C + v->channel);
+INLINE vec pooled_value_at(const tile_view *v, bool bf16, bool whole, int i, int j) {
+  const int y = i + v->odd, x = j + v->odd, py = y / 2, px = x / 2, spot = y % 2 * 2 + x % 2;
+  if (!whole && !(v->rows[py] & v->columns[px])) return splat(0);
+  const uint16_t *words = v->words + (v->words_corner + py * v->words_row + px * v->words_cell);
+  return load_open(bf16, lanes_in(words + spot, v->channel), v->lanes, v->values,
+                   v->corner + py * v->row + px * v->cell);
 }
 
-INLINE vec tile_value(const tile_view *v, bool bf16, bool pooled, int i, int j) {
-  return pooled ? pooled_value_at(v, bf16, i, j) : value_at(v, bf16, i, j);
+INLINE vec tile_value(const tile_view *v, bool bf16, bool pooled, bool whole, int i, int j) {
+  return pooled ? pooled_value_at(v, bf16, whole, i, j) : value_at(v, bf16, whole, i, j);
 }
 
 /* ---- transforms ------------------------------------------------------------------------------ */
@@ -132,15 +150,15 @@ INLINE void from_points(const vec m[6], int in_step, vec *y, int out_step) {
   y[3 * out_step] = fmadd(splat(2), odd_b, fmadd(splat(.5f), odd_a, m[5 * in_step]));
 }
 
-INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
-                       int channel, float *V, size_t plane) {
-  const tile_view view = view_tile(g, s, pooled, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel);
+INLINE void transform_input(const tile_view *view, bool bf16, bool pooled, bool whole, float *V,
+                            size_t plane) {
+  const ptrdiff_t step = opaque((ptrdiff_t)plane);
   vec t[36];
 #pragma GCC unroll 6
   for (int j = 0; j < 6; j++) {
     vec column[6];
 #pragma GCC unroll 6
-    for (int i = 0; i < 6; i++) column[i] = tile_value(&view, bf16, pooled, i, j);
+    for (int i = 0; i < 6; i++) column[i] = tile_value(view, bf16, pooled, whole, i, j);
     to_points(column, 1, t + j, 6);
   }
 #pragma GCC unroll 6
@@ -148,8 +166,17 @@ INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool poo
     vec v[6];
     to_points(t + 6 * i, 1, v, 1);
 #pragma GCC unroll 6
-    for (int j = 0; j < 6; j++) store(V + (size_t)(6 * i + j) * plane, v[j]);
+    for (int j = 0; j < 6; j++) store(V + (6 * i + j) * step, v[j]);
   }
+}
+
+INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
+                       int channel, float *V, size_t plane) {
+  const tile_view view = view_tile(g, s, pooled, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel);
+  if (view.whole)
+    transform_input(&view, bf16, pooled, true, V, plane);
+  else
+    transform_input(&view, bf16, pooled, false, V, plane);
 }
 
 /* Zeros in place of the tiles that the last panel lacks. */
@@ -189,15 +216,15 @@ static void input(const wg_grid *g, const wg_source *s, size_t first, int count,
     input_tiles(g, s, false, false, first, count, V, plane);
 }
 
-INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
-                          int channel, float *D, size_t plane, float *sums) {
-  const tile_view view = view_tile(g, s, pooled, 4, p.image, 4 * p.ty, 4 * p.tx, channel);
+INLINE void transform_gradient(const tile_view *view, bool bf16, bool pooled, bool whole, float *D,
+                               size_t plane, float *sums) {
+  const ptrdiff_t step = opaque((ptrdiff_t)plane);
   vec t[24], sum = load(sums);
 #pragma GCC unroll 4
   for (int j = 0; j < 4; j++) {
     vec column[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) column[i] = tile_value(&view, bf16, pooled, i, j);
+    for (int i = 0; i < 4; i++) column[i] = tile_value(view, bf16, pooled, whole, i, j);
     sum = sum + ((column[0] + column[1]) + (column[2] + column[3]));
     evaluate(column, 1, t + j, 4);
   }
@@ -207,8 +234,17 @@ INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool 
     vec v[6];
     evaluate(t + 4 * i, 1, v, 1);
 #pragma GCC unroll 6
-    for (int j = 0; j < 6; j++) store(D + (size_t)(6 * i + j) * plane, v[j]);
+    for (int j = 0; j < 6; j++) store(D + (6 * i + j) * step, v[j]);
   }
+}
+
+INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
+                          int channel, float *D, size_t plane, float *sums) {
+  const tile_view view = view_tile(g, s, pooled, 4, p.image, 4 * p.ty, 4 * p.tx, channel);
+  if (view.whole)
+    transform_gradient(&view, bf16, pooled, true, D, plane, sums);
+  else
+    transform_gradient(&view, bf16, pooled, false, D, plane, sums);
 }
 
 INLINE void gradient_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled,
@@ -239,71 +275,96 @@ static void gradient(const wg_grid *g, const wg_source *s, size_t first, int cou
     gradient_tiles(g, s, false, false, first, count, D, plane, sums);
 }
 
-INLINE void store_pooled(const wg_grid *g, const wg_target *t, bool bf16, place p, int channel,
-                         lane_mask lanes, const vec y[16]) {
+/* Row i of windows of a tile. */
+INLINE void store_pooled(const wg_grid *g, const wg_target *t, bool bf16, bool whole, place p,
+                         int channel, int i, const vec y[8]) {
   const int PH = g->H / 2, PW = g->W / 2, words = wg_round(t->C, WG_LANES) / WG_LANES;
-  for (int i = 0; i < 2; i++) {
-    for (int j = 0; j < 2; j++) {
-      const int py = 2 * p.ty + i, px = 2 * p.tx + j;
-      if (py >= PH || px >= PW) continue;
-      const ptrdiff_t cell = ((ptrdiff_t)p.image * PH + py) * PW + px;
-      const vec *corner = y + 8 * i + 2 * j;
-      const vec window[4] = {corner[0], corner[1], corner[4], corner[5]};
-      uint16_t *masks = t->masks ? t->masks + (cell * words + channel / WG_LANES) * 4 : NULL;
-      store_masked(bf16, lanes, t->values, cell * t->C + channel,
-                   pool_window(window, masks, channel));
-    }
+  const lane_mask lanes = whole ? (lane_mask)ALL_LANES : lanes_of(t->C, channel);
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; j++) {
+    const int py = 2 * p.ty + i, px = 2 * p.tx + j;
+    if (!whole && (py >= PH || px >= PW)) continue;
+    const ptrdiff_t cell = ((ptrdiff_t)p.image * PH + py) * PW + px;
+    const vec window[4] = {y[2 * j], y[2 * j + 1], y[2 * j + 4], y[2 * j + 5]};
+    uint16_t *masks = t->masks ? t->masks + (cell * words + channel / WG_LANES) * 4 : NULL;
+    store_value(bf16, whole && t->stream, lanes, t->values, cell * t->C + channel,
+                pool_window(window, masks, channel));
   }
 }
 
-INLINE void store_plane(const wg_grid *g, const wg_target *t, bool bf16, place p, int channel,
-                        lane_mask lanes, const vec y[16]) {
-  for (int i = 0; i < 4 && 4 * p.ty + i < g->H; i++) {
-    const ptrdiff_t row =
-        (((ptrdiff_t)p.image * g->H + 4 * p.ty + i) * g->W + 4 * p.tx) * t->C + channel;
-    for (int j = 0; j < 4 && 4 * p.tx + j < g->W; j++)
-      store_masked(bf16, lanes, t->values, row + (ptrdiff_t)j * t->C, y[4 * i + j]);
-  }
-}
-
-INLINE void output_tile(const wg_grid *g, const wg_target *t, bool bf16, place p, int channel,
-                        const float *M, size_t plane) {
-  vec m[36], rows[24], y[16];
-#pragma GCC unroll 36
-  for (int i = 0; i < 36; i++) m[i] = load(M + (size_t)i * plane);
-#pragma GCC unroll 6
-  for (int j = 0; j < 6; j++) from_points(m + j, 6, rows + j, 6);
+/* Two rows of a tile from row i. */
+INLINE void store_rows(const wg_grid *g, const wg_target *t, bool bf16, bool whole, place p,
+                       int channel, int i, const vec y[8]) {
+  const lane_mask lanes = whole ? (lane_mask)ALL_LANES : lanes_of(t->C, channel);
+  const ptrdiff_t cell = opaque(t->C), row = opaque((ptrdiff_t)g->W * t->C);
+  const ptrdiff_t corner = ((ptrdiff_t)p.image * g->H + 4 * p.ty) * row + 4 * p.tx * cell + channel;
+#pragma GCC unroll 2
+  for (int r = 0; r < 2; r++) {
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) from_points(rows + 6 * i, 1, y + 4 * i, 1);
-  if (t->bias) {
-    const vec bias = load(t->bias + channel);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++) y[i] = y[i] + bias;
+    for (int j = 0; j < 4; j++)
+      if (whole || (4 * p.ty + i + r < g->H && 4 * p.tx + j < g->W))
+        store_value(bf16, whole && t->stream, lanes, t->values, corner + (i + r) * row + j * cell,
+                    y[4 * r + j]);
   }
-  if (t->relu) {
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++) y[i] = relu(y[i]); /* NaN stays */
+}
+
+INLINE void transform_output(const wg_grid *g, const wg_target *t, bool bf16, bool pool, bool whole,
+                             place p, int channel, const float *M, size_t plane) {
+  const ptrdiff_t step = opaque((ptrdiff_t)plane);
+  vec rows[24];
+#pragma GCC unroll 6
+  for (int j = 0; j < 6; j++) {
+    vec m[6];
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; i++) m[i] = load(M + (6 * i + j) * step);
+    from_points(m, 1, rows + j, 6);
   }
-  const lane_mask lanes = lanes_of(t->C, channel);
-  if (t->pool)
-    store_pooled(g, t, bf16, p, channel, lanes, y);
+  const vec bias = t->bias ? load(t->bias + channel) : splat(0);
+  const vec floor = splat(t->relu ? 0 : -INFINITY);
+#pragma GCC unroll 2
+  for (int i = 0; i < 4; i += 2) {
+    vec y[8];
+    from_points(rows + 6 * i, 1, y, 1);
+    from_points(rows + 6 * i + 6, 1, y + 4, 1);
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; k++) y[k] = at_least(floor, y[k] + bias);
+    if (pool)
+      store_pooled(g, t, bf16, whole, p, channel, i / 2, y);
+    else
+      store_rows(g, t, bf16, whole, p, channel, i, y);
+  }
+}
+
+INLINE void output_tile(const wg_grid *g, const wg_target *t, bool bf16, bool pool, place p,
+                        int channel, const float *M, size_t plane) {
+  const bool whole = channel + VEC <= t->C && 4 * p.ty + 4 <= g->H && 4 * p.tx + 4 <= g->W;
+  if (whole)
+    transform_output(g, t, bf16, pool, true, p, channel, M, plane);
   else
-    store_plane(g, t, bf16, p, channel, lanes, y);
+    transform_output(g, t, bf16, pool, false, p, channel, M, plane);
+}
+
+INLINE void output_tiles(const wg_grid *g, const wg_target *t, bool bf16, bool pool, size_t first,
+                         int count, int k, const float *M, size_t plane) {
+  place p = place_of(g, first);
+  for (int i = 0; i < count; i++) {
+    for (int c = 0; c < WIDE && k * WIDE + c < wg_round(t->C, WG_LANES); c += VEC)
+      output_tile(g, t, bf16, pool, p, k * WIDE + c, M + (size_t)i * WIDE + c, plane);
+    next_place(g, &p);
+  }
 }
 
 static void output(const wg_grid *g, const wg_target *t, size_t first, int count, int k,
                    const float *M, size_t plane) {
-  place p = place_of(g, first);
-  for (int i = 0; i < count; i++) {
-    for (int c = 0; c < WIDE && k * WIDE + c < wg_round(t->C, WG_LANES); c += VEC) {
-      const float *from = M + (size_t)i * WIDE + c;
-      if (t->bf16)
-        output_tile(g, t, true, p, k * WIDE + c, from, plane);
-      else
-        output_tile(g, t, false, p, k * WIDE + c, from, plane);
-    }
-    next_place(g, &p);
-  }
+  if (t->pool && t->bf16)
+    output_tiles(g, t, true, true, first, count, k, M, plane);
+  else if (t->pool)
+    output_tiles(g, t, false, true, first, count, k, M, plane);
+  else if (t->bf16)
+    output_tiles(g, t, true, false, first, count, k, M, plane);
+  else
+    output_tiles(g, t, false, false, first, count, k, M, plane);
+  if (t->stream) store_fence();
 }
 
 #endif

@@ -170,6 +170,16 @@ static void convolve_block(const winograd_stage *s, const wg_source *x, const wg
   }
 }
 
+/* An output that the caches cannot keep until its reader comes goes past them: its lines need not
+ * be read before they are written. */
+static bool streams(const winograd_stage *s, int n, const wg_target *y) {
+  enum { KEPT = 24 << 20 };
+  const int shrink = y->pool ? 2 : 1;
+  const size_t pixels = (size_t)n * (size_t)(s->grid.H / shrink) * (size_t)(s->grid.W / shrink);
+  return y->C % WG_LANES == 0 && (uintptr_t)y->values % MEM_ALIGN == 0 &&
+         pixels * (size_t)y->C * (y->bf16 ? 2 : 4) > KEPT;
+}
+
 static void convolve(const winograd_stage *s, int n, const wg_source *x, const wg_target *y,
                      const float *U, int max_panels, float *workspace) {
   const int threads = s->base.env.threads;
@@ -196,13 +206,14 @@ static bool forward(stage *base, const stage_io *io) {
   const stage_spec *d = &base->spec;
   const float *u = io->pack;
   const wg_source x = {.values = io->x, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
-  const wg_target y = {.values = io->y,
-                       .masks = d->pool_size ? io->aux : NULL,
-                       .bias = u + s->u_forward + s->u_data,
-                       .bf16 = d->y_type == EDGE_BF16,
-                       .relu = d->relu,
-                       .pool = d->pool_size != 0,
-                       .C = d->K};
+  wg_target y = {.values = io->y,
+                 .masks = d->pool_size ? io->aux : NULL,
+                 .bias = u + s->u_forward + s->u_data,
+                 .bf16 = d->y_type == EDGE_BF16,
+                 .relu = d->relu,
+                 .pool = d->pool_size != 0,
+                 .C = d->K};
+  y.stream = streams(s, io->n, &y);
   convolve(s, io->n, &x, &y, u, s->forward_panels, io->workspace);
   return true;
 }
@@ -274,7 +285,8 @@ static bool backward(stage *base, const stage_io *io) {
                         .C = d->K};
   if (io->dw) backward_weights(s, io, &x, &dz);
   if (io->dx) {
-    const wg_target dx = {.values = io->dx, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
+    wg_target dx = {.values = io->dx, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
+    dx.stream = streams(s, io->n, &dx);
     convolve(s, io->n, &dz, &dx, (const float *)io->pack + s->u_forward, s->data_panels,
              io->workspace);
   }
