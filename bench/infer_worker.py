@@ -91,7 +91,8 @@ def write_ncnn(net, folder):
                 f.write(np.zeros(1, np.uint32).tobytes() + w.tobytes())
                 f.write(np.full(k, 0.01, np.float32).tobytes())
                 if layer[0] == "conv":
-                    lines.append(f"Convolution c{i} 1 1 {blob} {y} 0={k} 1=3 4=1 5=1 6={w.size} 9=1")
+                    lines.append(f"Convolution c{i} 1 1 {blob} {y} 0={k} 1=3 4=1 5=1 6={w.size} "
+                                 "9=1")
                 else:
                     relu = " 9=1" if layer[3] else ""
                     lines.append(f"InnerProduct f{i} 1 1 {blob} {y} 0={k} 1=1 2={w.size}{relu}")

@@ -5,8 +5,8 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 cd "$1"
 declare -A below=([base]="" [image]="" [data]="image" [op]="" [backend]="op" [net]="op backend"
-  [format]="net" [train]="data net format" [infer]="image data net format"
-  [bench]="backend net train" [report]="")
+  [format]="net" [train]="op data net format" [infer]="image data net format"
+  [bench]="op backend net train" [report]="")
 bad=0
 offence() { echo "$*"; bad=1; }
 

@@ -24,7 +24,8 @@ static const char help[] =
     "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
     "  --precision auto|fp32|bf16   --winograd auto|on|off\n"
     "  --isa auto|avx2|avx512|avx512bf16|amx\n"
-    "  --threads N       [the processors this process may use]\n";
+    "  --threads N       [the processors this process may use]\n"
+    "  --optimizer NAME  its state counts in the memory, see train [sgd: none]\n";
 
 /* Everything the pages below show. */
 typedef struct description {
@@ -230,12 +231,14 @@ int cmd_describe(int argc, char **argv) {
   net_args net = {0};
   data_args data = {0};
   run_args run = {0};
+  const char *optimizer = NULL;
   const char *format = "table";
   bool json = false, plan = false;
   opt_list list = {.help = help};
   net_args_options(&net, &list);
   data_args_options(&data, &list);
   run_args_options(&run, &list);
+  opt_text(&list, "optimizer", &optimizer);
   opt_choice(&list, "format", "table|tutorial|json", &format);
   opt_flag(&list, "json", &json);
   opt_flag(&list, "plan", &plan);
@@ -251,6 +254,7 @@ int cmd_describe(int argc, char **argv) {
   vgg_error err;
   vgg_arch_options options = net_args_get(&net);
   vgg_run_options run_options = run_args_get(&run);
+  run_options.optimizer = optimizer;
   vgg_status status =
       vgg_arch_from_text(net.arch != NULL ? net.arch : "vgg11", &options, &d.arch, &err);
   if (status == VGG_OK && (json || !(tutorial || plan))) status = open_data(&d, &data, &err);

@@ -21,7 +21,9 @@ static const char help[] =
     "  --data SET        fashion-mnist[:DIR] or idx:DIR [fashion-mnist]\n"
     "  --limit N         take the first N training pictures; --test-limit N likewise\n"
     "  --recipe d2l      SGD, cross-entropy, Xavier weights, shuffled\n"
-    "  --lr X            learning rate [0.05; alexnet 0.01]\n"
+    "  --lr X            learning rate [0.05; alexnet 0.01; less with momentum, adamw]\n"
+    "  --optimizer sgd|momentum|nesterov|caffe|adamw  --momentum X  --weight-decay X\n"
+    "  --clip-norm X     cut the norm of all gradients together to X\n"
     "  --epochs N  --batch N  --seed N       [10, 128, 0]\n"
     "  --max-steps N     end after N steps, counted from the start of the run\n"
     "  --no-eval         no test accuracy after each epoch\n"
@@ -36,8 +38,8 @@ typedef struct train_args {
   net_args net;
   data_args data;
   run_args run;
-  const char *recipe, *out, *resume;
-  double lr, save_every;
+  const char *recipe, *out, *resume, *optimizer;
+  double lr, momentum, weight_decay, clip_norm, save_every;
   uint64_t epochs, seed, max_steps;
   bool seed_given, no_eval, json;
 } train_args;
@@ -166,6 +168,10 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   run_args_options(&a->run, &list);
   opt_text(&list, "recipe", &a->recipe);
   opt_real(&list, "lr", false, INFINITY, &a->lr);
+  opt_text(&list, "optimizer", &a->optimizer);
+  opt_real(&list, "momentum", false, 1, &a->momentum);
+  opt_real(&list, "weight-decay", true, INFINITY, &a->weight_decay);
+  opt_real(&list, "clip-norm", false, INFINITY, &a->clip_norm);
   opt_whole(&list, "epochs", 1, 1000000, &a->epochs);
   opt_whole(&list, "seed", 0, UINT64_MAX, &a->seed);
   opt_given(&list, &a->seed_given);
@@ -186,15 +192,20 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
 }
 
 static vgg_train_options train_options(const train_args *a) {
+  vgg_run_options run = run_args_get(&a->run);
+  run.optimizer = a->optimizer;
   return (vgg_train_options){.recipe = a->recipe,
                              .lr = a->lr,
+                             .momentum = a->momentum,
+                             .weight_decay = a->weight_decay,
+                             .clip_norm = a->clip_norm,
                              .epochs = (int)a->epochs,
                              .seed = a->seed,
                              .max_steps = a->max_steps,
                              .no_eval = a->no_eval,
                              .save_seconds = a->save_every,
                              .out = a->out,
-                             .run = run_args_get(&a->run)};
+                             .run = run};
 }
 
 /* What a run needs while it lasts. */

@@ -24,8 +24,10 @@ typedef struct vgg_run_options {
   const char *precision; /* auto, fp32, bf16 [auto: the faster, see vgg_system_facts] */
   const char *winograd;  /* auto, on, off: fewer products in 3x3 layers [auto: if faster] */
   const char *isa;       /* auto, avx2, avx512, avx512bf16, amx: narrows, never widens [auto] */
-  int threads;           /* compute threads [the processors this process may use] */
-  int batch;             /* largest number of images a step takes [128] */
+  const char
+      *optimizer; /* sgd, momentum, nesterov, caffe, adamw: for training [the recipe's, sgd] */
+  int threads;    /* compute threads [the processors this process may use] */
+  int batch;      /* largest number of images a step takes [128] */
 } vgg_run_options;
 
 /* One fused run of layers. */

@@ -30,10 +30,15 @@ extern "C" {
 
 /* Numbers of a recipe. Zero means the recipe's own value for the net, given in brackets for d2l:
  * mean cross-entropy, plain SGD, Xavier-uniform weights, shuffled batches, the short last batch
- * kept. */
+ * kept. The rules of run.optimizer are written out in the tutorial's notation in docs/commands.md.
+ */
 typedef struct vgg_train_options {
   const char *recipe;  /* [d2l] */
-  double lr;           /* learning rate, > 0 [.05; AlexNet .01] */
+  double lr;           /* learning rate, > 0 [.05; AlexNet .01; a tenth of it with momentum, a
+                          fiftieth with adamw] */
+  double momentum;     /* below 1; adamw's first beta; not for sgd [.9] */
+  double weight_decay; /* [0] */
+  double clip_norm;    /* the norm of all gradients together is cut to this [no limit] */
   int epochs;          /* [10] */
   uint64_t seed;       /* of weights, order and dropout [0] */
   uint64_t max_steps;  /* end after so many steps from the start of the run [no limit] */

@@ -34,7 +34,7 @@ static vgg_status allocate(bench_net *b, const plan *p, vgg_error *err) {
 vgg_status bench_net_open(bench_net *b, const vgg_arch *arch, const vgg_bench_options *options,
                           vgg_error *err) {
   plan *p;
-  *b = (bench_net){.training = options->training, .rule = rule_find("sgd")};
+  *b = (bench_net){.training = options->training, .rule = op_rule_find("sgd")};
   vgg_status status = plan_create(arch, &options->run, options->training, &p, err);
   if (status != VGG_OK) return status;
   b->n = p->env.max_n;
@@ -60,7 +60,8 @@ static vgg_status update(bench_net *b, vgg_error *err) {
   const float *gradients = engine_gradients(b->engine);
   const int bad = rule_first_not_finite(&p->params, gradients, p->env.threads);
   if (bad >= 0) return err_set(err, VGG_BUG, "bench: a gradient is not finite");
-  rule_step(b->rule, &p->params, b->masters, gradients, 1e-8f, p->env.threads);
+  const op_rule_args args = op_rule_args_at(1e-8, 0, 0, 1, 1);
+  rule_step(b->rule, &args, &p->params, b->masters, gradients, NULL, p->env.threads);
   return engine_repack(b->engine, err);
 }
 

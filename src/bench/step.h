@@ -17,7 +17,7 @@ typedef struct bench_net {
   uint8_t *pixels;
   int32_t *labels;
   uint32_t *ids;
-  const train_rule *rule;
+  const op_rule *rule;
 } bench_net;
 
 /* Fails as plan_create, with VGG_NO_MEMORY too. Free with bench_net_close, also after a failure. */

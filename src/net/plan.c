@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "op/rule.h"
 
 /* ---- what the options ask for ---------------------------------------------------------------- */
 
@@ -46,6 +47,17 @@ static vgg_status resolve_winograd(const char *winograd, plan *p, vgg_error *err
   return err_set(err, VGG_BAD_VALUE, "--winograd %s: unknown, wanted auto, on or off", winograd);
 }
 
+/* Arrays as large as the masters. */
+static vgg_status resolve_optimizer(const char *optimizer, plan *p, vgg_error *err) {
+  const op_rule *rule = optimizer ? op_rule_find(optimizer) : NULL;
+  if (optimizer && !rule)
+    return err_set(err, VGG_BAD_VALUE, "--optimizer %s: unknown, wanted one of:%s", optimizer,
+                   op_rule_names());
+  if (rule && p->env.training)
+    p->optimizer = (size_t)rule->states * p->params.floats * sizeof(float);
+  return VGG_OK;
+}
+
 static vgg_status resolve_env(plan *p, const vgg_run_options *o, bool training, vgg_error *err) {
   enum { DEFAULT_BATCH = 128, MAX_BATCH = 1 << 16, MAX_THREADS = 1024 };
   vgg_status status = resolve_device(o->device, p->device, err);
@@ -60,7 +72,7 @@ static vgg_status resolve_env(plan *p, const vgg_run_options *o, bool training, 
   p->env.threads = o->threads ? o->threads : cpu_threads();
   p->env.max_n = o->batch ? o->batch : DEFAULT_BATCH;
   p->env.training = training;
-  return VGG_OK;
+  return resolve_optimizer(o->optimizer, p, err);
 }
 
 /* ---- layers -> stages ------------------------------------------------------------------------ */

@@ -33,6 +33,7 @@ typedef struct plan {
   plan_stage stages[PLAN_MAX_STAGES];
   /* Arena sizes in bytes for max_n images. */
   size_t masters, gradients, packs, activations, edge_gradients, aux, masks, workspace, library;
+  size_t optimizer; /* the trainer's: what the rule of the options keeps from step to step */
 } plan;
 
 /* What `--precision auto` means: true fp32 where own kernels do with a quarter of the products,

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * last.safetensors is a model file with two additions:
+ * last.safetensors is a model file with some additions:
  *
  *   metadata "vgg.state"   run_state as one line of JSON; NaN is null
  *   tensor "state.metrics" F64 [records][METRICS_COLUMNS], absent before the first record
+ *   tensors "state.optimizer.0", ".1"  F32 [params.floats], as many as the rule has
  *
- * Both go into the file with the weights, so a run can never be resumed from a mixture.
+ * All go into the file with the weights, so a run can never be resumed from a mixture.
  */
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,20 +72,53 @@ static bool state_parse(const char *line, run_state *s) {
   return ok;
 }
 
+/* One array of the optimiser's, and how it is called in the file. */
+typedef struct rule_state {
+  const float *values;
+  size_t count;
+} rule_state;
+
+enum { RULE_NAME = 24 };
+
+static const char *rule_state_name(int i, char name[RULE_NAME]) {
+  snprintf(name, RULE_NAME, "state.optimizer.%d", i);
+  return name;
+}
+
 static vgg_status emit_records(const void *context, file_writer *w, vgg_error *err) {
   const metrics *m = context;
   return file_write(w, m->records, m->count * sizeof *m->records, err);
 }
 
+static vgg_status emit_floats(const void *context, file_writer *w, vgg_error *err) {
+  const rule_state *s = context;
+  return file_write(w, s->values, s->count * sizeof *s->values, err);
+}
+
 vgg_status checkpoint_save(vgg_trainer *t, vgg_error *err) {
   const metrics *m = &t->metrics;
-  const st_output records = {.name = "state.metrics",
-                             .dtype = "F64",
-                             .rank = 2,
-                             .shape = {m->count, METRICS_COLUMNS},
-                             .bytes = m->count * sizeof *m->records,
-                             .emit = emit_records,
-                             .context = m};
+  st_output more[1 + OP_RULE_MAX_STATES];
+  rule_state states[OP_RULE_MAX_STATES];
+  char names[OP_RULE_MAX_STATES][RULE_NAME];
+  size_t count = 0;
+  if (m->count > 0)
+    more[count++] = (st_output){.name = "state.metrics",
+                                .dtype = "F64",
+                                .rank = 2,
+                                .shape = {m->count, METRICS_COLUMNS},
+                                .bytes = m->count * sizeof *m->records,
+                                .emit = emit_records,
+                                .context = m};
+  for (int i = 0; i < t->rule->states; i++) {
+    states[i] = (rule_state){t->rule_states[i], t->model->params.floats};
+    more[count++] = (st_output){.name = rule_state_name(i, names[i]),
+                                .dtype = "F32",
+                                .rank = 1,
+                                .shape = {states[i].count},
+                                .bytes = states[i].count * sizeof(float),
+                                .emit = emit_floats,
+                                .context = &states[i]};
+  }
   char *path = path_join(t->dir, "last.safetensors");
   char *line = state_line(&t->state);
   vgg_status status;
@@ -91,7 +126,7 @@ vgg_status checkpoint_save(vgg_trainer *t, vgg_error *err) {
     status = err_no_memory(err, "checkpoint", sizeof t->state);
   } else {
     const st_pair state = {"vgg.state", line};
-    status = model_save_with(t->model, path, &records, m->count > 0, &state, 1, err);
+    status = model_save_with(t->model, path, more, count, &state, 1, err);
   }
   free(path);
   free(line);
@@ -123,6 +158,21 @@ static vgg_status load_records(const st_file *file, const char *path, metrics_re
   return VGG_OK;
 }
 
+static vgg_status load_rule(vgg_trainer *t, const st_file *file, const char *path, vgg_error *err) {
+  const vgg_status status = trainer_make_rule(t, err);
+  if (status != VGG_OK) return status;
+  const size_t floats = t->model->params.floats;
+  for (int i = 0; i < t->rule->states; i++) {
+    char name[RULE_NAME];
+    const st_tensor *tensor = st_find(file, rule_state_name(i, name));
+    if (!tensor || strcmp(tensor->dtype, "F32") != 0 || tensor->bytes != floats * sizeof(float))
+      return err_set(err, VGG_BAD_CONTENT, "%s: %s: %s, wanted F32 [%zu] of %s", path, name,
+                     tensor ? "of another size or type" : "missing", floats, t->rule->name);
+    memcpy(t->rule_states[i], tensor->data, tensor->bytes);
+  }
+  return VGG_OK;
+}
+
 vgg_status checkpoint_load(vgg_trainer *t, const char *dir, metrics_record **records, size_t *count,
                            vgg_error *err) {
   char *path = path_join(dir, "last.safetensors");
@@ -134,6 +184,7 @@ vgg_status checkpoint_load(vgg_trainer *t, const char *dir, metrics_record **rec
     if (!line || !state_parse(line, &t->state))
       status = err_set(err, VGG_BAD_CONTENT, "%s: holds no state to resume from (vgg.state)", path);
   }
+  if (status == VGG_OK) status = load_rule(t, file, path, err);
   if (status == VGG_OK) status = load_records(file, path, records, count, err);
   st_close(file);
   free(path);

@@ -2,9 +2,10 @@
  *
  * config.json:
  *
- *   {"format": 1, "vgg": version,
+ *   {"format": 2, "vgg": version,
  *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout"},
- *    "recipe": {"name", "lr", "epochs", "batch", "seed", "max_steps", "eval", "save_seconds"},
+ *    "recipe": {"name", "optimizer", "lr", "momentum", "weight_decay", "clip_norm", "epochs",
+ *               "batch", "seed", "max_steps", "eval", "save_seconds"},
  *    "data":   {"spec", "train": {"count", "digest"}, "test": the same or null},
  *    "run":    {"device" | "backend" | "precision" | "winograd" | "isa": {"asked", "used"},
  *               "threads", "processor"},
@@ -33,7 +34,25 @@ static double fifteen_digits(double value) {
   return strtod(s, NULL);
 }
 
+static vgg_status check_rule(const run_config *c, vgg_error *err) {
+  const op_rule *rule = op_rule_find(c->optimizer);
+  if (!rule)
+    return err_set(err, VGG_BAD_VALUE, "optimizer '%s': unknown, wanted one of:%s", c->optimizer,
+                   op_rule_names());
+  if (c->momentum != 0 && rule->states == 0)
+    return err_set(err, VGG_BAD_VALUE, "momentum %g: %s has none", c->momentum, rule->name);
+  if (!(c->momentum >= 0) || !(c->momentum < 1))
+    return err_set(err, VGG_BAD_VALUE, "momentum %g: wanted at least 0 and below 1", c->momentum);
+  if (!(c->weight_decay >= 0) || !isfinite((float)c->weight_decay))
+    return err_set(err, VGG_BAD_VALUE, "weight decay %g: wanted at least 0", c->weight_decay);
+  if (!(c->clip_norm >= 0) || !isfinite((float)c->clip_norm))
+    return err_set(err, VGG_BAD_VALUE, "clip norm %g: wanted a positive number", c->clip_norm);
+  return VGG_OK;
+}
+
 static vgg_status check_numbers(const run_config *c, vgg_error *err) {
+  const vgg_status status = check_rule(c, err);
+  if (status != VGG_OK) return status;
   if (!(c->lr > 0) || !isfinite((float)c->lr) || (float)c->lr == 0)
     return err_set(err, VGG_BAD_VALUE, "lr %g: wanted a positive number", c->lr);
   if (c->epochs < 1) return err_set(err, VGG_BAD_VALUE, "epochs %d: wanted 1 or more", c->epochs);
@@ -62,7 +81,13 @@ vgg_status config_from_options(const vgg_train_options *options, const vgg_arch 
   const recipe *r;
   const vgg_status status = recipe_find(o->recipe, &r, err);
   if (status != VGG_OK) return status;
-  *out = (run_config){.lr = fifteen_digits(o->lr != 0 ? o->lr : recipe_lr(r, arch)),
+  const op_rule *rule = op_rule_find(o->run.optimizer ? o->run.optimizer : r->rule);
+  const double lr = recipe_lr(r, arch) * (rule ? rule->lr : 1);
+  const double momentum = rule && rule->states ? 0.9 : 0;
+  *out = (run_config){.lr = fifteen_digits(o->lr != 0 ? o->lr : lr),
+                      .momentum = fifteen_digits(o->momentum != 0 ? o->momentum : momentum),
+                      .weight_decay = fifteen_digits(o->weight_decay),
+                      .clip_norm = fifteen_digits(o->clip_norm),
                       .epochs = o->epochs ? o->epochs : r->epochs,
                       .batch = o->run.batch ? o->run.batch : r->batch,
                       .seed = o->seed,
@@ -71,6 +96,8 @@ vgg_status config_from_options(const vgg_train_options *options, const vgg_arch 
                       .save_seconds = fifteen_digits(o->save_seconds != 0 ? o->save_seconds : 600),
                       .threads = o->run.threads};
   snprintf(out->recipe, sizeof out->recipe, "%s", r->name);
+  snprintf(out->optimizer, sizeof out->optimizer, "%s",
+           o->run.optimizer ? o->run.optimizer : r->rule);
   ask(&out->device, o->run.device);
   ask(&out->backend, o->run.backend);
   ask(&out->precision, o->run.precision);
@@ -103,7 +130,13 @@ vgg_status config_resume(run_config *config, const vgg_train_options *options, v
   if (!options) return VGG_OK;
   const vgg_train_options *o = options;
   vgg_status status = same_word("recipe", o->recipe, config->recipe, config->recipe, err);
+  if (status == VGG_OK)
+    status = same_word("optimizer", o->run.optimizer, config->optimizer, config->optimizer, err);
   if (status == VGG_OK) status = same_number("lr", o->lr, config->lr, err);
+  if (status == VGG_OK) status = same_number("momentum", o->momentum, config->momentum, err);
+  if (status == VGG_OK)
+    status = same_number("weight decay", o->weight_decay, config->weight_decay, err);
+  if (status == VGG_OK) status = same_number("clip norm", o->clip_norm, config->clip_norm, err);
   if (status == VGG_OK) status = same_number("batch", o->run.batch, config->batch, err);
   if (status == VGG_OK && o->seed != 0 && o->seed != config->seed)
     status = err_set(err, VGG_BAD_VALUE,
@@ -187,8 +220,10 @@ static json_t *arch_json(const vgg_arch *arch) {
 }
 
 static json_t *recipe_json(const run_config *c) {
-  return json_pack("{s:s, s:f, s:i, s:i, s:I, s:I, s:b, s:f}", "name", c->recipe, "lr", c->lr,
-                   "epochs", c->epochs, "batch", c->batch, "seed", (json_int_t)c->seed, "max_steps",
+  return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:i, s:I, s:I, s:b, s:f}", "name",
+                   c->recipe, "optimizer", c->optimizer, "lr", c->lr, "momentum", c->momentum,
+                   "weight_decay", c->weight_decay, "clip_norm", c->clip_norm, "epochs", c->epochs,
+                   "batch", c->batch, "seed", (json_int_t)c->seed, "max_steps",
                    (json_int_t)c->max_steps, "eval", !c->no_eval, "save_seconds", c->save_seconds);
 }
 
@@ -255,17 +290,20 @@ static bool take_data(json_t *data, const char *key, run_data *out) {
 }
 
 static bool take_recipe(json_t *json, run_config *out) {
-  const char *name;
+  const char *name, *optimizer;
   json_int_t seed, max_steps;
   int eval;
-  if (json_unpack(json, "{s:s, s:F, s:i, s:i, s:I, s:I, s:b, s:F}", "name", &name, "lr", &out->lr,
-                  "epochs", &out->epochs, "batch", &out->batch, "seed", &seed, "max_steps",
-                  &max_steps, "eval", &eval, "save_seconds", &out->save_seconds) != 0)
+  if (json_unpack(json, "{s:s, s:s, s:F, s:F, s:F, s:F, s:i, s:i, s:I, s:I, s:b, s:F}", "name",
+                  &name, "optimizer", &optimizer, "lr", &out->lr, "momentum", &out->momentum,
+                  "weight_decay", &out->weight_decay, "clip_norm", &out->clip_norm, "epochs",
+                  &out->epochs, "batch", &out->batch, "seed", &seed, "max_steps", &max_steps,
+                  "eval", &eval, "save_seconds", &out->save_seconds) != 0)
     return false;
   out->seed = (uint64_t)seed;
   out->max_steps = (uint64_t)max_steps;
   out->no_eval = !eval;
-  return take_word(out->recipe, sizeof out->recipe, name);
+  return take_word(out->recipe, sizeof out->recipe, name) &&
+         take_word(out->optimizer, sizeof out->optimizer, optimizer);
 }
 
 static bool take_all(json_t *json, run_config *out) {

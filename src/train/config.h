@@ -22,7 +22,8 @@ typedef struct run_data {
 
 typedef struct run_config {
   char recipe[16];
-  double lr;
+  char optimizer[16];                           /* a row of op/rules.def */
+  double lr, momentum, weight_decay, clip_norm; /* clip_norm 0: no limit */
   int epochs, batch;
   uint64_t seed, max_steps; /* max_steps 0: no limit */
   bool no_eval;

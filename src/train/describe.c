@@ -45,6 +45,7 @@ static void add_arenas(line_list *list, const plan *p) {
     add(list, "gradients of activations", p->edge_gradients);
     add(list, "places of maxima", p->aux);
     add(list, "dropout masks", p->masks);
+    if (p->optimizer) add(list, "optimizer's state", p->optimizer);
   }
   add(list, "workspace", p->workspace);
   add(list, "library scratch", p->library);

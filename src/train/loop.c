@@ -161,7 +161,11 @@ static vgg_status train_on(vgg_trainer *t, const loader_batch *b, double *loss, 
              t->model->arch->layers[params->at[bad].layer].name);
     return diverged(t, what, err);
   }
-  rule_step(t->rule, params, t->model->values, gradients, (float)t->config.lr, t->config.threads);
+  const run_config *c = &t->config;
+  const double norm2 = c->clip_norm > 0 ? rule_norm2(params, gradients, c->threads) : 0;
+  const op_rule_args args = op_rule_args_at(c->lr, c->momentum, c->weight_decay,
+                                            rule_clip(norm2, c->clip_norm), t->state.step + 1);
+  rule_step(t->rule, &args, params, t->model->values, gradients, t->rule_states, c->threads);
   return engine_repack(e, err);
 }
 

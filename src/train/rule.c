@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/rule.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 /* Floats a thread takes at a time: 64 KB, so that even 4 million biases and filters spread well
  * while the bookkeeping stays invisible beside 43 million weights. */
 enum { CHUNK = 16384 };
-
-static void rule_sgd(float *w, const float *g, size_t count, float lr) {
-  for (size_t i = 0; i < count; i++) w[i] -= lr * g[i];
-}
-
-static const train_rule rules[] = {
-#define RULE(name) {#name, rule_##name},
-#include "train/rules.def"
-#undef RULE
-};
-
-const train_rule *rule_find(const char *name) {
-  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-    if (strcmp(name, rules[i].name) == 0) return &rules[i];
-  return NULL;
-}
 
 static size_t chunk_end(size_t begin, size_t count) {
   return count - begin < CHUNK ? count : begin + CHUNK;
@@ -53,15 +38,44 @@ int rule_first_not_finite(const net_params *params, const float *gradients, int 
   return first < params->count ? first : -1;
 }
 
-void rule_step(const train_rule *rule, const net_params *params, float *masters,
-               const float *gradients, float lr, int threads) {
-#pragma omp parallel num_threads(threads)
+static double sum_of_squares(const float *x, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) sum += (double)x[i] * x[i];
+  return sum;
+}
+
+/* In so many parts a parameter, added in order, whatever the number of threads. */
+double rule_norm2(const net_params *params, const float *gradients, int threads) {
+  enum { PARTS = 64 };
+  double all = 0;
   for (int p = 0; p < params->count; p++) {
-    float *w = masters + params->at[p].offset;
     const float *g = gradients + params->at[p].offset;
     const size_t count = params->at[p].count;
+    double parts[PARTS];
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < PARTS; i++)
+      parts[i] = sum_of_squares(g + count * i / PARTS, count * (i + 1) / PARTS - count * i / PARTS);
+    for (int i = 0; i < PARTS; i++) all += parts[i];
+  }
+  return all;
+}
+
+double rule_clip(double norm2, double most) {
+  const double factor = most > 0 ? most / (sqrt(norm2) + 1e-6) : 1;
+  return factor < 1 ? factor : 1;
+}
+
+void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
+               float *masters, const float *gradients, float *const states[], int threads) {
+#pragma omp parallel num_threads(threads)
+  for (int p = 0; p < params->count; p++) {
+    const size_t offset = params->at[p].offset, count = params->at[p].count;
 #pragma omp for schedule(static) nowait
-    for (size_t i = 0; i < count; i += CHUNK)
-      rule->update(w + i, g + i, chunk_end(i, count) - i, lr);
+    for (size_t i = 0; i < count; i += CHUNK) {
+      float *state[OP_RULE_MAX_STATES];
+      for (int k = 0; k < rule->states; k++) state[k] = states[k] + offset + i;
+      rule->update(masters + offset + i, gradients + offset + i, state, chunk_end(i, count) - i,
+                   args);
+    }
   }
 }

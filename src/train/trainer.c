@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 
 /* ---- data, engine and loaders ---------------------------------------------------------------- */
 
@@ -54,16 +55,24 @@ static vgg_run_options run_options(const run_config *c) {
                            .precision = used_or_asked(&c->precision),
                            .winograd = c->winograd.asked,
                            .isa = c->isa.asked,
+                           .optimizer = c->optimizer,
                            .threads = c->threads,
                            .batch = c->batch};
 }
 
+vgg_status trainer_make_rule(vgg_trainer *t, vgg_error *err) {
+  const size_t bytes = t->model->params.floats * sizeof(float);
+  t->rule = op_rule_find(t->config.optimizer); /* the configuration was checked */
+  for (int i = 0; i < t->rule->states; i++) {
+    t->rule_states[i] = mem_alloc(bytes);
+    if (!t->rule_states[i]) return err_no_memory(err, "optimizer", bytes);
+    memset(t->rule_states[i], 0, bytes);
+  }
+  return VGG_OK;
+}
+
 vgg_status trainer_prepare(vgg_trainer *t, vgg_error *err) {
-  const recipe *r;
-  vgg_status status = recipe_find(t->config.recipe, &r, err);
-  if (status != VGG_OK) return status;
-  t->rule = rule_find(r->rule);
-  status = make_loaders(t, err);
+  vgg_status status = make_loaders(t, err);
   if (status != VGG_OK) return status;
   t->batches = (int)loader_batches(t->train);
   const vgg_run_options options = run_options(&t->config);
@@ -78,6 +87,9 @@ void trainer_fill_options(vgg_trainer *t) {
   const run_config *c = &t->config;
   t->options = (vgg_train_options){.recipe = c->recipe,
                                    .lr = c->lr,
+                                   .momentum = c->momentum,
+                                   .weight_decay = c->weight_decay,
+                                   .clip_norm = c->clip_norm,
                                    .epochs = c->epochs,
                                    .seed = c->seed,
                                    .max_steps = c->max_steps,
@@ -89,6 +101,7 @@ void trainer_fill_options(vgg_trainer *t) {
                                            .precision = c->precision.used,
                                            .winograd = c->winograd.used,
                                            .isa = c->isa.used,
+                                           .optimizer = c->optimizer,
                                            .threads = c->threads,
                                            .batch = c->batch}};
 }
@@ -141,6 +154,7 @@ static vgg_status start(vgg_trainer *t, const vgg_arch *arch, const vgg_train_op
   vgg_status status = config_from_options(options, arch, &t->config, err);
   if (status == VGG_OK) status = vgg_model_create(arch, t->config.seed, &t->model, err);
   if (status == VGG_OK) status = name_classes(t, err);
+  if (status == VGG_OK) status = trainer_make_rule(t, err);
   if (status == VGG_OK) status = trainer_prepare(t, err);
   if (status != VGG_OK) return status;
   t->state.test_acc = t->state.test_loss = t->state.best_acc = NAN;
@@ -185,6 +199,7 @@ void vgg_trainer_close(vgg_trainer *t) {
   loader_close(t->test);
   engine_close(t->engine);
   vgg_model_close(t->model);
+  for (int i = 0; i < OP_RULE_MAX_STATES; i++) mem_free(t->rule_states[i]);
   metrics_close(&t->metrics);
   if (t->lock >= 0) close(t->lock);
   free(t->dir);

@@ -40,7 +40,8 @@ struct vgg_trainer {
   char note[256];
   vgg_model *model;
   engine *engine; /* on the model's values */
-  const train_rule *rule;
+  const op_rule *rule;
+  float *rule_states[OP_RULE_MAX_STATES];    /* [rule->states][params.floats], owned */
   const vgg_dataset *train_data, *test_data; /* borrowed */
   loader *train, *test;                      /* test NULL without evaluation */
   int batches;                               /* in an epoch */
@@ -54,6 +55,10 @@ struct vgg_trainer {
 
 /* An empty trainer for these data sets (borrowed); NULL without memory. */
 vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test);
+
+/* Finds the rule of t->config and makes its arrays for t->model, all zero. Fails with
+ * VGG_NO_MEMORY. */
+vgg_status trainer_make_rule(vgg_trainer *t, vgg_error *err);
 
 /* The parts of a trainer that need no run directory yet: engine and loaders for t->model,
  * t->config and the data; checks that they fit together. */

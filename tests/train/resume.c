@@ -84,6 +84,32 @@ static void in_the_middle_of_an_evaluation(void **state) {
   tiny_close(&t);
 }
 
+/* What the optimiser keeps from step to step goes on, too. */
+static void with_every_optimizer(void **state) {
+  (void)state;
+  static const char *const names[] = {"momentum", "nesterov", "caffe", "adamw"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    tiny t;
+    tiny_open(&t, PICTURES, TESTS);
+    vgg_train_options options = tiny_options(NULL);
+    options.run.optimizer = names[i];
+    options.weight_decay = 0.01;
+    options.clip_norm = 0.5;
+    tiny_train(tiny_create(&t, "straight", options), UINT64_MAX);
+    tiny_train(tiny_create(&t, "stopped", options), 3);
+    tiny_train(tiny_resume(&t, "stopped", NULL), UINT64_MAX);
+    assert_same_run(&t, "straight", "stopped");
+    vgg_error err = {0};
+    vgg_trainer *trainer = NULL;
+    const vgg_train_options other = {.run = {.optimizer = "sgd"}};
+    assert_int_equal(
+        vgg_trainer_resume(tiny_path(&t, "stopped"), t.train, t.test, &other, &trainer, &err),
+        VGG_BAD_VALUE);
+    assert_non_null(strstr(err.message, "optimizer sgd: the run has "));
+    tiny_close(&t);
+  }
+}
+
 /* Epochs and max_steps may change, and the longer run is that which was long from the start. */
 static void longer_than_planned(void **state) {
   (void)state;
@@ -249,6 +275,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(many_parts),
       cmocka_unit_test(as_auto_chooses),
       cmocka_unit_test(in_the_middle_of_an_evaluation),
+      cmocka_unit_test(with_every_optimizer),
       cmocka_unit_test(longer_than_planned),
       cmocka_unit_test(nothing_left_to_do),
       cmocka_unit_test(what_may_not_change),

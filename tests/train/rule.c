@@ -44,7 +44,8 @@ static void sgd(void **state) {
     fixture f;
     open(&f);
     int wrong = 0;
-    rule_step(rule_find("sgd"), &f.params, f.w, f.g, .25f, threads);
+    const op_rule_args args = op_rule_args_at(.25, 0, 0, 1, 1);
+    rule_step(op_rule_find("sgd"), &args, &f.params, f.w, f.g, NULL, threads);
     for (int p = 0; p < f.params.count; p++)
       for (size_t i = 0; i < f.params.at[p].count; i++) /* all of these are exact in fp32 */
         wrong += f.w[f.params.at[p].offset + i] != (float)i + 1 - .5f * (float)(i % 1000) + 225;
@@ -78,14 +79,35 @@ static void not_finite(void **state) {
   close(&f);
 }
 
+/* The norm, and what clipping makes of it, with any number of threads the same bits. */
+static void norm_and_clip(void **state) {
+  (void)state;
+  fixture f;
+  open(&f);
+  double norm2 = 0;
+  for (int p = 0; p < f.params.count; p++)
+    for (size_t i = 0; i < f.params.at[p].count; i++) { /* whole numbers: exact in any order */
+      const double g = f.g[f.params.at[p].offset + i];
+      norm2 += g * g;
+    }
+  for (int threads = 1; threads <= 4; threads++)
+    assert_true(rule_norm2(&f.params, f.g, threads) == norm2);
+  assert_true(rule_clip(norm2, 0) == 1);
+  assert_true(rule_clip(16, 5) == 1);
+  assert_true(fabs(rule_clip(16, 1) - .25) < 1e-6);
+  close(&f);
+}
+
 static void names(void **state) {
   (void)state;
-  assert_string_equal(rule_find("sgd")->name, "sgd");
-  assert_null(rule_find("nothing"));
+  assert_string_equal(op_rule_find("sgd")->name, "sgd");
+  assert_string_equal(op_rule_at(0)->name, "sgd");
+  assert_null(op_rule_find("nothing"));
+  assert_string_equal(op_rule_names(), " sgd momentum nesterov caffe adamw");
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(sgd), cmocka_unit_test(not_finite),
-                                     cmocka_unit_test(names)};
+                                     cmocka_unit_test(norm_and_clip), cmocka_unit_test(names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
