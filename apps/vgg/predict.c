@@ -17,7 +17,7 @@ static const char help[] =
     "  vgg predict model.safetensors --invert --top 5 --csv scans/ > answers.csv\n"
     "\n"
     "  MODEL             a model file, or a run directory: its best.safetensors\n"
-    "  FILE...           PNG, JPEG, WebP, PNM files, or folders of them (sorted by bytes)\n"
+    "  FILE...           PNG, JPEG, WebP, PNM files, or folders (sorted by bytes)\n"
     "  --index N[,N...]  pictures of a data set instead, counted from 0\n"
     "  --data SET        fashion-mnist[:DIR] or idx:DIR [what MODEL was trained on]\n"
     "  --split test|train [test]\n"

@@ -21,7 +21,7 @@ static const char help[] =
     "  --data SET        fashion-mnist[:DIR] or idx:DIR [fashion-mnist]\n"
     "  --limit N         take the first N training pictures; --test-limit N likewise\n"
     "  --recipe d2l      SGD, cross-entropy, Xavier weights, shuffled\n"
-    "  --lr X            learning rate [0.05; alexnet 0.01; less with momentum, adamw]\n"
+    "  --lr X            learning rate [0.05; alexnet 0.01; less with momentum]\n"
     "  --optimizer sgd|momentum|nesterov|caffe|adamw  --momentum X  --weight-decay X\n"
     "  --clip-norm X     cut the norm of all gradients together to X\n"
     "  --epochs N  --batch N  --seed N       [10, 128, 0]\n"
