@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
 #include "base/file.h"
 #include "format/model.h"
 #include "tiny.h"
@@ -264,6 +265,29 @@ static void threads_do_not_show(void **state) {
   tiny_close(&t);
 }
 
+/* The same weights, bit for bit, after 50 steps of our own kernels, also with more threads than
+ * there are tiles: 16x16, 8x8 and 4x4 pictures, odd channels, batches of several sizes. */
+static void own_kernels_do_not_show_threads(void **state) {
+  (void)state;
+  if (!backend_find("native") || cpu_best_isa() < CPU_AVX2) skip();
+  tiny t;
+  tiny_open(&t, 23, 9);
+  vgg_arch_close(t.arch);
+  const vgg_arch_options net = {.input = {1, 16, 16}, .hidden = 70};
+  assert_int_equal(vgg_arch_from_text("1x16,1x35,2x40", &net, &t.arch, NULL), VGG_OK);
+  static const char *const names[] = {"one", "two", "three", "four"};
+  for (int i = 0; i < 4; i++) {
+    vgg_train_options options = tiny_options(NULL);
+    options.max_steps = 50;
+    options.epochs = 50;
+    options.run.backend = "native";
+    options.run.threads = i + 1;
+    tiny_train(tiny_create(&t, names[i], options), UINT64_MAX);
+    assert_same_run(&t, names[0], names[i]);
+  }
+  tiny_close(&t);
+}
+
 static void it_learns(void **state) {
   (void)state;
   tiny t;
@@ -288,6 +312,7 @@ int main(void) {
       cmocka_unit_test(divergence_stops_the_run),
       cmocka_unit_test(a_gradient_stops_the_run),
       cmocka_unit_test(threads_do_not_show),
+      cmocka_unit_test(own_kernels_do_not_show_threads),
       cmocka_unit_test(it_learns),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
