@@ -281,6 +281,7 @@ static void own_kernels_do_not_show_threads(void **state) {
     options.max_steps = 50;
     options.epochs = 50;
     options.run.backend = "native";
+    options.run.batch = 12;
     options.run.threads = i + 1;
     tiny_train(tiny_create(&t, names[i], options), UINT64_MAX);
     assert_same_run(&t, names[0], names[i]);
