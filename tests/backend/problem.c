@@ -54,13 +54,19 @@ static double random_unit(uint64_t *state) { /* splitmix64, -1 to 1 */
   return (double)((z ^ (z >> 31)) >> 11) * 0x1p-52 - 1;
 }
 
+/* Box and Muller's. */
+static double random_normal(uint64_t *state) {
+  const double u = (random_unit(state) + 1) / 2 + 0x1p-53, v = random_unit(state);
+  return sqrt(-2 * log(u)) * cos(3.14159265358979323846 * v);
+}
+
 static bool exact(const problem *p) { return p->values == VALUES_INTEGERS; }
 
 static double *draw(const problem *p, size_t count, double scale, double offset, bool as_bf16,
                     uint64_t *state) {
   double *x = doubles(count);
   for (size_t i = 0; i < count; i++) {
-    const double u = random_unit(state);
+    const double u = p->values == VALUES_NORMAL ? random_normal(state) : random_unit(state);
     const float f = exact(p) ? (float)lrint(1.5 * u) : (float)(offset + scale * u);
     x[i] = as_bf16 ? bf16_to_float(bf16_from_float(f)) : f;
   }
@@ -82,26 +88,32 @@ static op_conv_dims conv_dims(const problem *p) {
                         .Q = s->Q};
 }
 
-/* Error of sums of `terms` products whose absolute values add up to magnitude[i]. */
-static void add_sum_error(const problem *p, double terms, const double *magnitude, answer *a) {
-  if (exact(p)) return;
-  for (size_t i = 0; i < a->count; i++) {
-    a->sum[i] += EPS32 * sqrt(terms) * magnitude[i];
-    a->rest[i] += EPS32 * fabs(a->value[i]);
-  }
-}
+/* A plane that tiles cover may be larger than the answer: algorithms of tiles round the sums beyond
+ * its rim, too. */
+typedef struct plane {
+  int H, W, C, tiled_H, tiled_W;
+} plane;
 
-/* a is [..][H][W][C]. */
-static void spread_over_tiles(int H, int W, int C, answer *a) {
-  enum { TILE = 4 };
-  const size_t plane = (size_t)H * W;
-  for (size_t i = 0; i < a->count; i++) {
-    const size_t pixel = i / C, y = pixel % plane / W / TILE * TILE, x = pixel % W / TILE * TILE;
-    for (size_t v = y; v < y + TILE && v < (size_t)H; v++)
-      for (size_t u = x; u < x + TILE && u < (size_t)W; u++) {
-        const size_t other = (pixel / plane * plane + v * W + u) * C + i % C;
-        a->tile[i] = fmax(a->tile[i], a->sum[other]);
-      }
+enum { TILE = 4 };
+
+static int tiled(int size) { return (size + TILE - 1) / TILE * TILE; }
+
+/* Error of sums of `terms` products whose absolute values add up to magnitude
+ * [..][tiled_H][tiled_W][C], for the answer [..][H][W][C]. */
+static void add_sum_error(const problem *p, double terms, const plane *d, const double *magnitude,
+                          answer *a) {
+  const double unit = EPS32 * sqrt(terms);
+  const size_t area = (size_t)d->H * d->W;
+  for (size_t i = 0; i < a->count && !exact(p); i++) {
+    const size_t pixel = i / d->C, image = pixel / area;
+    const size_t y = pixel % area / d->W, x = pixel % d->W;
+    const double *whole = magnitude + image * d->tiled_H * d->tiled_W * d->C + i % d->C;
+    a->sum[i] += unit * whole[(y * d->tiled_W + x) * d->C];
+    a->rest[i] += EPS32 * fabs(a->value[i]);
+    const size_t top = y / TILE * TILE, left = x / TILE * TILE;
+    for (size_t v = top; v < top + TILE && v < (size_t)d->tiled_H; v++)
+      for (size_t u = left; u < left + TILE && u < (size_t)d->tiled_W; u++)
+        a->tile[i] = fmax(a->tile[i], unit * whole[(v * d->tiled_W + u) * d->C]);
   }
 }
 
@@ -112,13 +124,16 @@ static void add_bf16_error(double roundings, const double *magnitude, answer *a)
 /* A linear layer is a 1x1 convolution of 1x1 pictures. */
 static answer convolve(const problem *p) {
   const op_conv_dims d = conv_dims(p);
+  op_conv_dims t = d;
+  if (d.R == 3) t.P = tiled(d.P), t.Q = tiled(d.Q);
   answer z = answer_create((size_t)p->n * d.P * d.Q * d.K);
   double *ax = absolute(p->x_count, p->x), *aw = absolute(p->w_count, p->w);
-  double *ab = absolute((size_t)d.K, p->b), *magnitude = doubles(z.count);
+  double *ab = absolute((size_t)d.K, p->b);
+  double *magnitude = doubles((size_t)p->n * t.P * t.Q * d.K);
   op_conv_forward_f64(&d, p->x, p->w, p->b, z.value);
-  op_conv_forward_f64(&d, ax, aw, ab, magnitude);
-  add_sum_error(p, (double)d.R * d.S * d.C + 1, magnitude, &z);
-  spread_over_tiles(d.P, d.Q, d.K, &z);
+  op_conv_forward_f64(&t, ax, aw, ab, magnitude);
+  const plane shape = {d.P, d.Q, d.K, t.P, t.Q};
+  add_sum_error(p, (double)d.R * d.S * d.C + 1, &shape, magnitude, &z);
   free(ax), free(aw), free(ab), free(magnitude);
   return z;
 }
@@ -166,7 +181,7 @@ static void finish_forward(problem *p, answer *z, size_t *source) {
     }
     source[i] = from;
     unsure = unsure || (s->relu && fabs(p->y.value[i]) < answer_error(&p->y, i, p->error_factor));
-    if (unsure && !exact(p)) p->dy[i] = 0;
+    if (unsure && !exact(p) && p->values != VALUES_ZEROS) p->dy[i] = 0;
     if (s->relu && p->y.value[i] < 0) p->y.value[i] = 0;
     if (!p->masked) continue;
     const double scale = p->mask[i] ? (double)s->dropout_scale : 0;
@@ -197,29 +212,36 @@ static double dz_roundings(const problem *p) {
   return (s->y_type == EDGE_F32) + p->masked + (s->pool_size > s->pool_stride);
 }
 
-static void solve_backward(problem *p, size_t z_count, const size_t *source) {
+/* The gradients of the absolute values; a bf16 gradient's roundings count in them. */
+static void bound_backward(problem *p, const double *adz) {
   const op_conv_dims d = conv_dims(p);
-  const double roundings = dz_roundings(p);
-  double *dz = doubles(z_count), *adz = doubles(z_count);
+  const double places = (double)p->n * d.P * d.Q, roundings = dz_roundings(p);
+  op_conv_dims t = d;
+  if (d.R == 3) t.H = tiled(d.H), t.W = tiled(d.W);
   double *ax = absolute(p->x_count, p->x), *aw = absolute(p->w_count, p->w);
   double *adx = doubles(p->x_count), *adw = doubles(p->w_count), *adb = doubles((size_t)d.K);
-  gradient_of_z(p, source, dz, adz);
-  op_conv_backward_data_f64(&d, dz, p->w, p->dx.value);
+  double *tiled_adx = doubles((size_t)p->n * t.H * t.W * d.C);
   op_conv_backward_data_f64(&d, adz, aw, adx);
-  op_conv_backward_weights_f64(&d, p->x, dz, p->dw.value, p->db.value);
+  op_conv_backward_data_f64(&t, adz, aw, tiled_adx);
   op_conv_backward_weights_f64(&d, ax, adz, adw, adb);
-  const double places = (double)p->n * d.P * d.Q;
-  add_sum_error(p, (double)d.R * d.S * d.K, adx, &p->dx);
-  add_sum_error(p, places, adw, &p->dw);
-  add_sum_error(p, places, adb, &p->db);
-  spread_over_tiles(d.H, d.W, d.C, &p->dx);
-  spread_over_tiles(d.R, d.S, d.C, &p->dw);
-  memcpy(p->db.tile, p->db.sum, p->db.count * sizeof *p->db.sum);
+  add_sum_error(p, (double)d.R * d.S * d.K, &(plane){d.H, d.W, d.C, t.H, t.W}, tiled_adx, &p->dx);
+  add_sum_error(p, places, &(plane){d.R, d.S, d.C, d.R, d.S}, adw, &p->dw);
+  add_sum_error(p, places, &(plane){1, 1, d.K, 1, 1}, adb, &p->db);
   add_bf16_error(roundings, adx, &p->dx);
   add_bf16_error(roundings, adw, &p->dw);
   add_bf16_error(roundings, adb, &p->db);
   if (p->spec.x_type == EDGE_BF16) add_bf16_error(1, p->dx.value, &p->dx);
-  free(dz), free(adz), free(ax), free(aw), free(adx), free(adw), free(adb);
+  free(ax), free(aw), free(adx), free(adw), free(adb), free(tiled_adx);
+}
+
+static void solve_backward(problem *p, size_t z_count, const size_t *source) {
+  const op_conv_dims d = conv_dims(p);
+  double *dz = doubles(z_count), *adz = doubles(z_count);
+  gradient_of_z(p, source, dz, adz);
+  op_conv_backward_data_f64(&d, dz, p->w, p->dx.value);
+  op_conv_backward_weights_f64(&d, p->x, dz, p->dw.value, p->db.value);
+  bound_backward(p, adz);
+  free(dz), free(adz);
 }
 
 problem *problem_create(const stage_spec *spec, const stage_env *env, double error_factor, int n,
@@ -232,7 +254,7 @@ problem *problem_create(const stage_spec *spec, const stage_env *env, double err
   p->x_count = (size_t)n * spec->H * spec->W * spec->C;
   p->y_count = (size_t)n * spec->OP * spec->OQ * spec->K;
   p->w_count = (size_t)spec->K * spec->R * spec->S * spec->C;
-  const double scale = values == VALUES_LARGE ? 1e15 : 1;
+  const double scale = values == VALUES_LARGE ? 1e15 : values == VALUES_ZEROS ? 0 : 1;
   const double offset = values == VALUES_OFFSET ? 1e4 : 0;
   p->x = draw(p, p->x_count, scale, offset, env->bf16, &seed);
   p->w = draw(p, p->w_count, 1, 0, env->bf16, &seed);

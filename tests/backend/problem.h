@@ -7,6 +7,8 @@
  *             runner-up is so near to its kink that rounding may cross it, dy is made 0.
  *   offset    the same with 10^4 added to x and dy: what differences of neighbours would lose
  *   large     the same with x times 10^15
+ *   normal    N(0, 1) for x, w and dy: what accuracies are compared on
+ *   zeros     x is 0, so that all of a pool's window are equal: every maximum is a tie
  *   integers  -1, 0, 1: every sum is exact in any order, also in bf16, so that nothing is allowed
  *             but the rounding of an output; full of ties and zeros.
  */
@@ -31,6 +33,8 @@ typedef enum problem_values {
   VALUES_RANDOM,
   VALUES_OFFSET,
   VALUES_LARGE,
+  VALUES_NORMAL,
+  VALUES_ZEROS,
   VALUES_INTEGERS
 } problem_values;
 

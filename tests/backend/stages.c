@@ -12,10 +12,8 @@
 
 #include <cmocka.h>
 
-#include "base/bf16.h"
-#include "base/memory.h"
 #include "op/op.h"
-#include "problem.h"
+#include "run.h"
 
 enum { MAX_N = 4, MAX_RUNNERS = 12, SEED = 20140904 };
 
@@ -107,149 +105,7 @@ static size_t list_runners(runner all[MAX_RUNNERS]) {
   return count;
 }
 
-/* ---- guarded buffers ------------------------------------------------------------------------- */
-
-enum { GUARD = MEM_ALIGN, GUARD_BYTE = 0xA5, FRESH_BYTE = 0xFF }; /* a fresh float is NaN */
-
-typedef struct buffer {
-  size_t size;
-  uint8_t *start, *data;
-} buffer;
-
-static buffer buffer_create(size_t size) {
-  buffer b = {.size = size, .start = mem_alloc(size + 2 * (size_t)GUARD)};
-  assert_non_null(b.start);
-  b.data = b.start + GUARD;
-  memset(b.start, GUARD_BYTE, size + 2 * (size_t)GUARD);
-  memset(b.data, FRESH_BYTE, size);
-  return b;
-}
-
-static buffer buffer_of_values(edge_type type, size_t count, const double *x) {
-  buffer b = buffer_create(count * edge_size(type));
-  for (size_t i = 0; i < count; i++) {
-    const float f = (float)x[i];
-    const bf16 half = bf16_from_float(f);
-    if (type == EDGE_F32)
-      memcpy(b.data + 4 * i, &f, sizeof f);
-    else
-      memcpy(b.data + 2 * i, &half, sizeof half);
-  }
-  return b;
-}
-
-static float buffer_at(edge_type type, const buffer *b, size_t i) {
-  return type == EDGE_F32 ? ((const float *)(const void *)b->data)[i]
-                          : bf16_to_float(((const bf16 *)(const void *)b->data)[i]);
-}
-
-static void buffer_close(buffer *b, const char *name) {
-  for (size_t i = 0; i < GUARD; i++)
-    if (b->start[i] != GUARD_BYTE || b->data[b->size + i] != GUARD_BYTE)
-      fail_msg("%s: a guard byte was overwritten, %zu bytes %s", name, i,
-               b->start[i] != GUARD_BYTE ? "into the front guard" : "behind the end");
-  mem_free(b->start);
-}
-
-/* ---- one run --------------------------------------------------------------------------------- */
-
-typedef struct buffers {
-  buffer x, w, b, mask, pack, workspace, aux, y, dy, dx, dw, db;
-} buffers;
-
-static buffers buffers_create(const problem *p, const stage *s) {
-  const stage_spec *d = &p->spec;
-  buffers m = {.x = buffer_of_values(d->x_type, p->x_count, p->x),
-               .w = buffer_of_values(EDGE_F32, p->w_count, p->w),
-               .b = buffer_of_values(EDGE_F32, (size_t)d->K, p->b),
-               .dy = buffer_of_values(d->y_type, p->y_count, p->dy),
-               .mask = buffer_create(p->y_count),
-               .pack = buffer_create(s->sizes.pack),
-               .workspace = buffer_create(s->sizes.workspace),
-               .aux = buffer_create(s->sizes.aux_per_image * p->n),
-               .y = buffer_create(p->y_count * edge_size(d->y_type)),
-               .dx = buffer_create(p->x_count * edge_size(d->x_type)),
-               .dw = buffer_create(p->w_count * sizeof(float)),
-               .db = buffer_create(d->K * sizeof(float))};
-  memcpy(m.mask.data, p->mask, p->y_count);
-  return m;
-}
-
-/* Ends the test when a guard or something that a stage only reads was written. */
-static void buffers_close(buffers *m, const problem *p) {
-  buffer x = buffer_of_values(p->spec.x_type, p->x_count, p->x);
-  buffer w = buffer_of_values(EDGE_F32, p->w_count, p->w);
-  buffer b = buffer_of_values(EDGE_F32, (size_t)p->spec.K, p->b);
-  assert_memory_equal(m->x.data, x.data, x.size);
-  assert_memory_equal(m->w.data, w.data, w.size);
-  assert_memory_equal(m->b.data, b.data, b.size);
-  assert_memory_equal(m->mask.data, p->mask, p->y_count);
-  mem_free(x.start), mem_free(w.start), mem_free(b.start);
-  buffer_close(&m->x, "x");
-  buffer_close(&m->w, "w");
-  buffer_close(&m->b, "b");
-  buffer_close(&m->mask, "dropout");
-  buffer_close(&m->pack, "pack");
-  buffer_close(&m->workspace, "workspace");
-  buffer_close(&m->aux, "aux");
-  buffer_close(&m->y, "y");
-  buffer_close(&m->dy, "dy");
-  buffer_close(&m->dx, "dx");
-  buffer_close(&m->dw, "dw");
-  buffer_close(&m->db, "db");
-}
-
-static void run(stage *s, const problem *p, buffers *m, bool backward) {
-  stage_io io = {.n = p->n,
-                 .x = m->x.data,
-                 .y = m->y.data,
-                 .aux = backward ? m->aux.data : NULL,
-                 .dropout = p->masked ? m->mask.data : NULL,
-                 .w = (const float *)(void *)m->w.data,
-                 .b = (const float *)(void *)m->b.data,
-                 .pack = m->pack.data,
-                 .workspace = m->workspace.data};
-  assert_true(s->ops->repack(s, io.w, io.b, io.pack, io.workspace));
-  assert_true(s->ops->forward(s, &io));
-  if (!backward) return;
-  io.dy = m->dy.data;
-  io.dx = p->spec.need_dx ? m->dx.data : NULL;
-  io.dw = (float *)(void *)m->dw.data;
-  io.db = (float *)(void *)m->db.data;
-  /* What one call leaves in the workspace is not there in the next. */
-  memset(m->workspace.data, FRESH_BYTE, m->workspace.size);
-  assert_true(s->ops->backward(s, &io));
-}
-
-static double factor_of(const stage *s) { return s->error_factor > 0 ? s->error_factor : 1; }
-
-/* The largest error as a part of the allowed one. */
-static double judge(const stage *s, const char *name, const answer *want, edge_type type,
-                    const buffer *got) {
-  double worst = 0;
-  for (size_t i = 0; i < want->count; i++) {
-    const double value = buffer_at(type, got, i), error = fabs(value - want->value[i]);
-    const double allowed = answer_error(want, i, factor_of(s));
-    if (!(error <= allowed))
-      fail_msg("%s (%s): %s[%zu] of %zu: %.9g, wanted %.9g +- %.3g", s->backend, s->detail, name, i,
-               want->count, value, want->value[i], allowed);
-    if (allowed > 0) worst = fmax(worst, error / allowed);
-  }
-  return worst;
-}
-
-static double check(stage *s, const problem *p, bool backward) {
-  buffers m = buffers_create(p, s);
-  run(s, p, &m, backward);
-  double worst = judge(s, "y", &p->y, p->spec.y_type, &m.y);
-  if (backward) {
-    if (p->spec.need_dx) worst = fmax(worst, judge(s, "dx", &p->dx, p->spec.x_type, &m.dx));
-    worst = fmax(worst, judge(s, "dw", &p->dw, EDGE_F32, &m.dw));
-    worst = fmax(worst, judge(s, "db", &p->db, EDGE_F32, &m.db));
-  }
-  buffers_close(&m, p);
-  return worst;
-}
+/* ---- preparing ------------------------------------------------------------------------------- */
 
 /* NULL: declined, which was printed. */
 static stage *prepare(const backend *b, const test_case *c, const stage_spec *spec,
@@ -278,7 +134,7 @@ typedef struct candidate {
 
 /* Integers leave no room for rounding, so only stages of direct sums can take them. */
 static bool takes(const stage *s, const problem *p) {
-  return s && (p->values != VALUES_INTEGERS || factor_of(s) <= 1);
+  return s && (p->values != VALUES_INTEGERS || stage_error_factor(s) <= 1);
 }
 
 /* All passes of one case. Solving a problem costs more than running it: all backends share it. */
@@ -290,14 +146,14 @@ static void check_passes(candidate *all, size_t count, const stage_spec *spec, c
   } passes[] = {{MAX_N, true}, {1, true}, {MAX_N - 1, true}, {MAX_N - 2, false}};
   double factor = 1;
   for (size_t i = 0; i < count; i++)
-    if (all[i].training) factor = fmax(factor, factor_of(all[i].training));
+    if (all[i].training) factor = fmax(factor, stage_error_factor(all[i].training));
   for (size_t k = 0; k < sizeof passes / sizeof *passes; k++) {
     const bool backward = passes[k].backward;
     problem *p = problem_create(spec, env, factor, passes[k].n, values, backward, SEED + k);
     for (candidate *a = all; a < all + count; a++) {
-      if (takes(a->training, p)) a->worst = fmax(a->worst, check(a->training, p, backward));
+      if (takes(a->training, p)) a->worst = fmax(a->worst, check_stage(a->training, p, backward));
       if (!backward && takes(a->inference, p))
-        a->worst = fmax(a->worst, check(a->inference, p, false));
+        a->worst = fmax(a->worst, check_stage(a->inference, p, false));
     }
     problem_free(p);
   }
@@ -346,7 +202,7 @@ static void check_threads(const runner *r, const test_case *c, bool use_bf16) {
     stage *s = prepare(r->backend, c, &spec, &env[t]);
     if (!s) break;
     m[t] = buffers_create(p, s);
-    run(s, p, &m[t], true);
+    run_stage(s, p, &m[t], true);
     s->ops->destroy(s);
     if (t == 0) continue;
     assert_memory_equal(m[0].y.data, m[1].y.data, m[0].y.size);
@@ -358,15 +214,45 @@ static void check_threads(const runner *r, const test_case *c, bool use_bf16) {
   problem_free(p);
 }
 
+/* The gradients of weights and of data, asked for apart, are those of one call. */
+static void check_parts(const runner *r, const test_case *c, bool use_bf16) {
+  const stage_spec spec = spec_of(c, use_bf16, false);
+  const stage_env env = env_of(use_bf16, true, 1, r->isa);
+  stage *s = prepare(r->backend, c, &spec, &env);
+  if (!s) return;
+  problem *p = problem_create(&spec, &env, 1, MAX_N, VALUES_RANDOM, true, SEED);
+  buffers whole = buffers_create(p, s), parts = buffers_create(p, s);
+  run_stage(s, p, &whole, true);
+  run_stage(s, p, &parts, true);
+  memset(parts.dw.data, 0, parts.dw.size), memset(parts.db.data, 0, parts.db.size);
+  memset(parts.dx.data, 0, parts.dx.size);
+  if (spec.need_dx) run_backward(s, p, &parts, false, true);
+  run_backward(s, p, &parts, true, false);
+  if (spec.need_dx) assert_memory_equal(whole.dx.data, parts.dx.data, whole.dx.size);
+  assert_memory_equal(whole.dw.data, parts.dw.data, whole.dw.size);
+  assert_memory_equal(whole.db.data, parts.db.data, whole.db.size);
+  buffers_close(&whole, p), buffers_close(&parts, p);
+  problem_free(p);
+  s->ops->destroy(s);
+}
+
 typedef void (*case_check)(const runner *r, const test_case *c, bool use_bf16);
 
-static void check_own(case_check check_one) {
+static void check_runners(case_check check_one, bool own) {
   runner all[MAX_RUNNERS];
   const size_t count = list_runners(all);
-  for (size_t i = 0; i < count; i++)
-    for (size_t j = 0; strcmp(all[i].backend->name, "onednn") && j < sizeof cases / sizeof *cases;
-         j++)
+  for (size_t i = 0; i < count; i++) {
+    if (own && strcmp(all[i].backend->name, "onednn") == 0) continue;
+    for (size_t j = 0; j < sizeof cases / sizeof *cases; j++)
       for (int use_bf16 = 0; use_bf16 <= 1; use_bf16++) check_one(&all[i], &cases[j], use_bf16);
+  }
+}
+
+static void check_own(case_check check_one) { check_runners(check_one, true); }
+
+static void gradients_can_be_asked_for_apart(void **state) {
+  (void)state;
+  check_runners(check_parts, false);
 }
 
 /* Our own kernels give the same bits with any number of threads. */
@@ -377,20 +263,8 @@ static void own_kernels_do_not_depend_on_threads(void **state) {
 
 static buffers forward(stage *s, const problem *p) {
   buffers m = buffers_create(p, s);
-  run(s, p, &m, false);
+  run_stage(s, p, &m, false);
   return m;
-}
-
-/* Wherever the reference has an infinity or a NaN, a kernel must have one or the other; it may have
- * more of them in the same image, for kernels of tiles spread them, but none in another. */
-static void assert_not_lost(const char *what, edge_type type, const buffer *got, const buffer *want,
-                            size_t images) {
-  const size_t count = want->size / edge_size(type);
-  for (size_t i = 0; i < count; i++) {
-    const bool finite = isfinite(buffer_at(type, got, i));
-    if (finite && !isfinite(buffer_at(type, want, i))) fail_msg("%s[%zu] was lost", what, i);
-    if (!finite && i >= count / images) fail_msg("%s[%zu] is another image's", what, i);
-  }
 }
 
 enum { IMAGES = 2 }; /* the first one has the value, the second one must not */
@@ -437,13 +311,14 @@ static void check_value_in_dy(const runner *r, const test_case *c, bool use_bf16
   stage *s = prepare(r->backend, c, &spec, &env);
   if (!s) return;
   stage *truth = prepare(backend_find("reference"), c, &spec, &env);
-  problem *p = problem_create(&spec, &env, factor_of(s), IMAGES, VALUES_RANDOM, true, SEED);
+  problem *p =
+      problem_create(&spec, &env, stage_error_factor(s), IMAGES, VALUES_RANDOM, true, SEED);
   const size_t at = open_place(p);
   if (at < p->y_count) {
     p->dy[at] = value;
     memset(p->mask, 1, p->y_count);
     buffers got = buffers_create(p, s), want = buffers_create(p, truth);
-    run(s, p, &got, true), run(truth, p, &want, true);
+    run_stage(s, p, &got, true), run_stage(truth, p, &want, true);
     print_message("%s, %s: %s, %g in dy\n", s->backend, cpu_isa_name(r->isa), c->about, value);
     if (spec.need_dx) assert_not_lost("dx", spec.x_type, &got.dx, &want.dx, IMAGES);
     assert_not_lost("dw", EDGE_F32, &got.dw, &want.dw, 1);
@@ -476,6 +351,7 @@ int main(void) {
       cmocka_unit_test(random_bf16),
       cmocka_unit_test(offset_fp32),
       cmocka_unit_test(large_fp32),
+      cmocka_unit_test(gradients_can_be_asked_for_apart),
       cmocka_unit_test(own_kernels_do_not_depend_on_threads),
       cmocka_unit_test(own_kernels_keep_nan_and_infinity),
       cmocka_unit_test(own_kernels_keep_them_in_gradients),

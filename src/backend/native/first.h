@@ -42,6 +42,7 @@ typedef struct first_rows {
 typedef struct first_kernels {
   const char *name;
   cpu_isa isa;
+  double error; /* bound of its sums, see error_factor in backend.h */
   void (*forward)(const first_rows *r, const float *w, const float *bias);
   /* sums [K/16][C * 9 + 1][16] += products of the rows' gradient with the band; the last vector is
    * the bias'. A full gradient must be masked by the ReLU already. */

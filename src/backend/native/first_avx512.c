@@ -156,5 +156,8 @@ static void backward(const first_rows *r, float *sums) {
 }
 
 extern const first_kernels first_avx512;
-const first_kernels first_avx512 = {
-    .name = "first3x3_fp32_avx512", .isa = CPU_AVX512, .forward = forward, .backward = backward};
+const first_kernels first_avx512 = {.name = "first3x3_fp32_avx512",
+                                    .isa = CPU_AVX512,
+                                    .error = 1,
+                                    .forward = forward,
+                                    .backward = backward};

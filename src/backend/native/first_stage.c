@@ -193,6 +193,7 @@ vgg_status first_prepare(const stage_spec *spec, const stage_env *env, stage **o
   if (!s) return err_no_memory(err, "first stage", sizeof *s);
   s->base = (stage){.ops = &ops, .backend = NATIVE_NAME, .spec = *spec, .env = *env};
   s->kernels = first_kernels_for(env->isa);
+  s->base.error_factor = s->kernels->error;
   s->pass = pass_kernels_for(env->isa);
   s->pairs = spec->pool_size ? spec->P / 2 : (spec->P + 1) / 2;
   /* A zero on each side, and what the last window of an odd width reads beyond. */

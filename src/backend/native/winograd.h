@@ -73,11 +73,19 @@ typedef struct wg_target {
   int C;
 } wg_target;
 
+/* By how much F(4x4, 3x3) raises the rounding error of a sum, root mean square. In one dimension an
+ * output is the sum over points of A' times (G g) times (B' d). The norms of the rows of B' are
+ * 2.87, 2.74, 2.74, 1.94, 1.94, 2.87, those of G 1, .88, .88, .44, .44, 1, and an output's sum has
+ * a norm of at most 4.8 where three direct products have sqrt(3): a factor of 2.8, and its square
+ * in two dimensions. F(3x3, 4x4) comes to 2.45 the same way. */
+enum { WG_ERROR = 8 };
+
 typedef void (*wg_product)(int panels, int c16, const float *v, const float *u, float *m);
 
 typedef struct wg_kernels {
   const char *name;
   cpu_isa isa;
+  double error;    /* bound of its sums, see error_factor in backend.h */
   int panel, wide; /* tiles, and output channels; wide is a multiple of 16 */
   /* `count` tiles from number `first` become V; the last panel is filled up with zeros. */
   void (*input)(const wg_grid *g, const wg_source *x, size_t first, int count, float *V,

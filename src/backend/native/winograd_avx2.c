@@ -84,6 +84,7 @@ static void accumulate(int panels, int c16, const float *v, const float *d, size
 extern const wg_kernels wg_avx2;
 const wg_kernels wg_avx2 = {.name = "winograd_f4x4_fp32_avx2",
                             .isa = CPU_AVX2,
+                            .error = WG_ERROR,
                             .panel = PANEL,
                             .wide = WIDE,
                             .input = input,

@@ -96,6 +96,7 @@ static void accumulate(int panels, int c16, const float *v, const float *d, size
 extern const wg_kernels wg_avx512;
 const wg_kernels wg_avx512 = {.name = "winograd_f4x4_fp32_avx512",
                               .isa = CPU_AVX512,
+                              .error = WG_ERROR,
                               .panel = PANEL,
                               .wide = WIDE,
                               .input = input,

@@ -297,13 +297,6 @@ static void destroy(stage *base) { free(base); }
 
 static const stage_ops ops = {repack, forward, backward, destroy};
 
-/* By how much F(4x4, 3x3) raises the rounding error of a sum, root mean square. In one dimension an
- * output is the sum over points of A' times (G g) times (B' d); with the points of winograd.h the
- * norms of the rows of B' are 2.87, 2.74, 2.74, 1.94, 1.94, 2.87, those of G 1, .88, .88, .44, .44,
- * 1, and an output's sum has a norm of at most 4.8 where three direct products have sqrt(3): a
- * factor of 2.8, and its square in two dimensions. F(3x3, 4x4) comes to 2.45 the same way. */
-static const double error_factor = 8;
-
 /* ---- preparing ------------------------------------------------------------------------------- */
 
 static const char *reason_to_decline(const stage_spec *d, const stage_env *env) {
@@ -332,7 +325,7 @@ vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage 
                     .backend = NATIVE_NAME,
                     .spec = *spec,
                     .env = *env,
-                    .error_factor = error_factor};
+                    .error_factor = wg_kernels_for(env->isa)->error};
   s->kernels = wg_kernels_for(env->isa);
   s->pass = pass_kernels_for(env->isa);
   s->grid = (wg_grid){spec->H, spec->W, (spec->H + 3) / 4, (spec->W + 3) / 4};

@@ -15,11 +15,11 @@
 
 #include "backend/pass/pass.h"
 #include "base/bf16.h"
-#include "base/cpu.h"
+#include "checkkernel.h"
 
 enum { MAX_VALUES = 1 << 15, GUARD = 64, GUARD_BYTE = 0x5A };
 
-static uint32_t state = 1;
+static uint32_t state;
 static uint32_t draw(void) { return (state = state * 1664525u + 1013904223u) >> 8; }
 
 static float get(edge_type type, const void *p, size_t i) {
@@ -110,27 +110,22 @@ static void check_pool(const pass_kernels *kernels, edge_type type, const pass_p
   free(sum);
 }
 
-static bool runs_here(const pass_kernels *k) { return k->isa <= cpu_best_isa(); }
-
-static void pools(void **unused) {
-  (void)unused;
+static void pools(const pass_kernels *kernels) {
   static const int channels[] = {1, 5, 15, 16, 17, 31, 32, 33, 64, 100};
   static const pass_pool shapes[] = {
       {.P = 6, .Q = 8, .size = 2, .stride = 2},   {.P = 7, .Q = 5, .size = 2, .stride = 2},
       {.P = 9, .Q = 7, .size = 3, .stride = 2},   {.P = 8, .Q = 8, .size = 2, .stride = 3},
       {.P = 5, .Q = 6, .size = 2, .stride = 1},   {.P = 3, .Q = 3, .size = 3, .stride = 3},
       {.P = 15, .Q = 15, .size = 15, .stride = 1}};
-  for (size_t i = 0; pass_kernels_at(i); i++)
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-      for (size_t c = 0; c < sizeof channels / sizeof *channels; c++) {
-        pass_pool d = shapes[s];
-        d.K = channels[c];
-        d.OP = (d.P - d.size) / d.stride + 1;
-        d.OQ = (d.Q - d.size) / d.stride + 1;
-        if (!runs_here(pass_kernels_at(i))) continue;
-        check_pool(pass_kernels_at(i), EDGE_F32, &d, 2);
-        check_pool(pass_kernels_at(i), EDGE_BF16, &d, 2);
-      }
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+    for (size_t c = 0; c < sizeof channels / sizeof *channels; c++) {
+      pass_pool d = shapes[s];
+      d.K = channels[c];
+      d.OP = (d.P - d.size) / d.stride + 1;
+      d.OQ = (d.Q - d.size) / d.stride + 1;
+      check_pool(kernels, EDGE_F32, &d, 2);
+      check_pool(kernels, EDGE_BF16, &d, 2);
+    }
 }
 
 static void check_elementwise(const pass_kernels *kernels, edge_type type, size_t count,
@@ -187,31 +182,26 @@ static void check_sums(const pass_kernels *kernels, edge_type type, int rows, si
   finish(twice, columns * sizeof *twice), finish(narrow, columns * sizeof *narrow);
 }
 
-static void elementwise(void **unused) {
-  (void)unused;
+static void elementwise(const pass_kernels *kernels) {
   static const size_t counts[] = {1, 7, 16, 63, 64, 65, 1000, MAX_VALUES + 3};
-  for (size_t i = 0; pass_kernels_at(i); i++)
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
-      for (int type = EDGE_F32; type <= EDGE_BF16; type++) {
-        if (!runs_here(pass_kernels_at(i))) continue;
-        check_elementwise(pass_kernels_at(i), (edge_type)type, counts[c], 1.0f);
-        check_elementwise(pass_kernels_at(i), (edge_type)type, counts[c], 1.25f);
-        check_sums(pass_kernels_at(i), (edge_type)type, 3, counts[c]);
-      }
+  for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+    for (int type = EDGE_F32; type <= EDGE_BF16; type++) {
+      check_elementwise(kernels, (edge_type)type, counts[c], 1.0f);
+      check_elementwise(kernels, (edge_type)type, counts[c], 1.25f);
+      check_sums(kernels, (edge_type)type, 3, counts[c]);
+    }
 }
 
-static void the_fastest_that_is_allowed(void **unused) {
-  (void)unused;
+void check_passes(const check_options *o) {
+  for (size_t i = 0; pass_kernels_at(i); i++) {
+    const pass_kernels *k = pass_kernels_at(i);
+    if (!check_wants(o, k->name, k->isa)) continue;
+    state = (uint32_t)o->seed;
+    pools(k);
+    elementwise(k);
+    printf("%s: pools, masks and sums, bit for bit\n", k->name);
+  }
   for (int isa = CPU_BASE; isa <= CPU_AMX; isa++)
     assert_true(pass_kernels_for((cpu_isa)isa)->isa <= (cpu_isa)isa);
   assert_ptr_equal(pass_kernels_for(CPU_AMX), pass_kernels_at(0));
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pools),
-      cmocka_unit_test(elementwise),
-      cmocka_unit_test(the_fastest_that_is_allowed),
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
 }
