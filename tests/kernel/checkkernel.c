@@ -12,7 +12,7 @@ static const char help[] =
     "  checkkernel --family winograd --row winograd_f4x4_fp32_avx2\n"
     "  checkkernel --bench --net vgg16               the net's layers beside oneDNN\n"
     "\n"
-    "  --family winograd|first|passes|repack\n"
+    "  --family winograd|first|linear|passes|repack\n"
     "  --row NAME        this row alone\n"
     "  --seed N          of all numbers; printed first [1]\n"
     "  --isa avx2|avx512|avx512bf16|amx     rows not beyond this, oneDNN neither\n"
@@ -28,6 +28,7 @@ static const struct {
   void (*check)(const check_options *o);
 } families[] = {{"winograd", check_winograd},
                 {"first", check_first},
+                {"linear", check_linear},
                 {"passes", check_passes},
                 {"repack", check_repack}};
 

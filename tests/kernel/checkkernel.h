@@ -29,6 +29,7 @@ bool check_wants(const check_options *o, const char *row, cpu_isa isa);
 
 void check_winograd(const check_options *o);
 void check_first(const check_options *o);
+void check_linear(const check_options *o);
 void check_passes(const check_options *o);
 void check_repack(const check_options *o);
 

@@ -64,6 +64,7 @@ typedef struct linear_dot {
 typedef struct linear_kernels {
   const char *name;
   cpu_isa isa;
+  double error;   /* bound of its sums, see error_factor in backend.h */
   int rows, wide; /* of a whole tile; wide is a multiple of LINEAR_GROUP */
   int lanes, dot_images;
   const unsigned char *dot_units; /* [dot_images] */

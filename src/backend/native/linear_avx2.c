@@ -82,6 +82,7 @@ static void dot(const linear_dot *d) {
 extern const linear_kernels linear_avx2;
 const linear_kernels linear_avx2 = {.name = "linear_fp32_avx2",
                                     .isa = CPU_AVX2,
+                                    .error = 1,
                                     .rows = ROWS,
                                     .wide = WIDE,
                                     .lanes = VEC,

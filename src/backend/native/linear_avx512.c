@@ -113,6 +113,7 @@ static void dot(const linear_dot *d) {
 extern const linear_kernels linear_avx512;
 const linear_kernels linear_avx512 = {.name = "linear_fp32_avx512",
                                       .isa = CPU_AVX512,
+                                      .error = 1,
                                       .rows = ROWS,
                                       .wide = WIDE,
                                       .lanes = VEC,

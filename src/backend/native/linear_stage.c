@@ -387,6 +387,7 @@ vgg_status linear_prepare(const stage_spec *spec, const stage_env *env, stage **
   if (!s) return err_no_memory(err, "linear stage", sizeof *s);
   s->base = (stage){.ops = &ops, .backend = NATIVE_NAME, .spec = *spec, .env = *env};
   s->kernels = linear_kernels_for(env->isa);
+  s->base.error_factor = s->kernels->error;
   s->pass = pass_kernels_for(env->isa);
   s->few = 3 * s->kernels->dot_images; /* measured: from here on the other way is faster */
   measure(s);
