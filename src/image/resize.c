@@ -8,31 +8,22 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "image/resize_kernels.h"
 #include "vgg/image.h"
 
 enum {
   WEIGHT_BITS = 22, /* Pillow's precision: 32 - 8 for the pixel - 2 for overshoot */
-  NARROW_BITS = 8,  /* 255 * 2^8 + 2^7 still fits 16 bits */
   MAX_IN = 1 << 24, /* Pillow's float coordinates are exact, and sums of rounded weights fit */
 };
 
-/* The weights of one axis. Every output has the same number of taps, padded with zero weights, and
- * its taps lie inside the input, so that the loops have no edges. */
-typedef struct axis {
-  int in, out, taps;
-  int bits;         /* weights are multiples of 2^-bits */
-  int32_t *first;   /* [out] first input of each output */
-  uint32_t *weight; /* [out][taps] */
-} axis;
-
 struct resizer {
   int channels;
-  axis x, y;
+  const resize_kernels *kernels;
+  resize_axis x, y;
   bool columns_first; /* the vertical pass comes before the horizontal one */
   int top, rows;      /* the input rows and columns that the window needs */
   int left, columns;
   uint8_t *middle; /* [rows][x.out][channels], or [columns][channels] when columns_first */
-  uint32_t *sums;  /* one row of the vertical pass, wide */
   size_t bytes;
 };
 
@@ -74,19 +65,20 @@ static void axis_weights(const span *s, int shift, double *real, uint32_t *weigh
 
 /* When all weights are multiples of 2^-8 (doubling, 28 -> 224), drops the bits that are zero: sums
  * then fit 16 bits and stay exact. */
-static void axis_narrow(axis *a) {
+static void axis_narrow(resize_axis *a) {
   const size_t count = (size_t)a->out * (size_t)a->taps;
   uint32_t all = 1u << (WEIGHT_BITS - 1);
   for (size_t i = 0; i < count; i++) all |= a->weight[i];
   const int spare = __builtin_ctz(all);
-  if (WEIGHT_BITS - spare > NARROW_BITS) return;
+  if (WEIGHT_BITS - spare > RESIZE_NARROW_BITS) return;
   for (size_t i = 0; i < count; i++) a->weight[i] >>= spare;
   a->bits = WEIGHT_BITS - spare;
 }
 
-static vgg_status axis_init(axis *a, int in, resizer_window w, size_t *bytes, vgg_error *err) {
+static vgg_status axis_init(resize_axis *a, int in, resizer_window w, size_t *bytes,
+                            vgg_error *err) {
   double *real = NULL;
-  *a = (axis){.in = in, .out = w.count, .bits = WEIGHT_BITS};
+  *a = (resize_axis){.in = in, .out = w.count, .bits = WEIGHT_BITS};
   for (int i = 0; i < w.count; i++) {
     const span s = axis_span(in, w.size, w.first + i);
     if (s.end - s.first > a->taps) a->taps = s.end - s.first;
@@ -128,14 +120,12 @@ static void find_source(resizer *r) {
 static vgg_status scratch_alloc(resizer *r, vgg_error *err) {
   const size_t width = (size_t)(r->columns_first ? r->columns : r->x.out);
   const size_t height = (size_t)(r->columns_first ? 1 : r->rows);
-  size_t row, middle, sums;
-  if (!mem_mul(width, (size_t)r->channels, &row) || !mem_mul(row, height, &middle) ||
-      !mem_mul(row, sizeof *r->sums, &sums))
+  size_t row, middle;
+  if (!mem_mul(width, (size_t)r->channels, &row) || !mem_mul(row, height, &middle))
     return err_no_memory(err, "resize", SIZE_MAX);
-  r->middle = malloc(middle);
-  r->sums = malloc(sums);
-  if (!r->middle || !r->sums) return err_no_memory(err, "resize", middle + sums);
-  r->bytes += middle + sums;
+  r->middle = malloc(middle + 1); /* kernels read a byte beyond a pixel */
+  if (!r->middle) return err_no_memory(err, "resize", middle);
+  r->bytes += middle;
   return VGG_OK;
 }
 
@@ -150,6 +140,7 @@ vgg_status resizer_create_window(int in_h, int in_w, int channels, resizer_windo
                    rows.size, columns.size);
   resizer *r = calloc(1, sizeof *r);
   if (!r) return err_no_memory(err, "resize", sizeof *r);
+  r->kernels = resize_kernels_for(cpu_best_isa());
   r->channels = channels;
   r->bytes = sizeof *r;
   vgg_status status = axis_init(&r->x, in_w, columns, &r->bytes, err);
@@ -180,79 +171,22 @@ void resizer_close(resizer *r) {
   free(r->y.first);
   free(r->y.weight);
   free(r->middle);
-  free(r->sums);
   free(r);
 }
 
 size_t resizer_bytes(const resizer *r) { return r->bytes; }
 
-static inline uint8_t to_byte(uint32_t sum, int bits) {
-  const uint32_t value = sum >> bits;
-  return (uint8_t)(value < 255 ? value : 255);
-}
-
-/* One row, inlined once for each usual (channels, taps), so that the inner loops unroll. `in`
- * begins at the column `left`. */
-static inline void row_across(const axis *a, const uint8_t *in, int left, uint8_t *out,
-                              int channels, int taps) {
-  const uint32_t half = 1u << (a->bits - 1);
-  for (int x = 0; x < a->out; x++) {
-    const uint8_t *p = in + (size_t)(a->first[x] - left) * (size_t)channels;
-    const uint32_t *weight = a->weight + (size_t)x * (size_t)taps;
-    for (int c = 0; c < channels; c++) {
-      uint32_t sum = half;
-      for (int t = 0; t < taps; t++) sum += weight[t] * p[(size_t)t * (size_t)channels + (size_t)c];
-      *out++ = to_byte(sum, a->bits);
-    }
-  }
-}
-
 static void across(const resizer *r, const uint8_t *in, uint8_t *out) {
-  const axis *a = &r->x;
-  if (r->channels == 1 && a->taps == 2)
-    row_across(a, in, r->left, out, 1, 2);
-  else if (r->channels == 3 && a->taps == 2)
-    row_across(a, in, r->left, out, 3, 2);
-  else if (r->channels == 1)
-    row_across(a, in, r->left, out, 1, a->taps);
-  else if (r->channels == 3)
-    row_across(a, in, r->left, out, 3, a->taps);
-  else
-    row_across(a, in, r->left, out, r->channels, a->taps);
-}
-
-/* out[width] from two rows whose weights sum to 2^bits, bits <= 8: no sum leaves 16 bits. */
-static void blend_narrow(const uint8_t *restrict p, const uint8_t *restrict q, uint16_t wp,
-                         uint16_t wq, int bits, uint8_t *restrict out, size_t width) {
-  const uint16_t half = (uint16_t)(1u << (bits - 1));
-  for (size_t i = 0; i < width; i++)
-    out[i] = (uint8_t)((uint16_t)(p[i] * wp + q[i] * wq + half) >> bits);
-}
-
-/* out[width] from `taps` rows that lie `stride` apart. */
-static void blend_wide(const uint8_t *restrict rows, size_t stride, const uint32_t *restrict weight,
-                       int taps, int bits, uint32_t *restrict sums, uint8_t *restrict out,
-                       size_t width) {
-  for (size_t i = 0; i < width; i++) sums[i] = 1u << (bits - 1);
-  for (int t = 0; t < taps; t++, rows += stride) {
-    const uint32_t w = weight[t];
-    if (w == 0) continue;
-    for (size_t i = 0; i < width; i++) sums[i] += w * rows[i];
-  }
-  for (size_t i = 0; i < width; i++) out[i] = to_byte(sums[i], bits);
+  r->kernels->across(&r->x, in, r->left, out, r->channels);
 }
 
 /* Row y of the vertical pass; `rows` begins at the row `top`. */
 static void down(const resizer *r, int y, const uint8_t *rows, size_t stride, uint8_t *out,
                  size_t width) {
-  const axis *a = &r->y;
+  const resize_axis *a = &r->y;
   const uint32_t *weight = a->weight + (size_t)y * (size_t)a->taps;
   rows += (size_t)(a->first[y] - r->top) * stride;
-  if (a->taps == 2 && a->bits <= NARROW_BITS)
-    blend_narrow(rows, rows + stride, (uint16_t)weight[0], (uint16_t)weight[1], a->bits, out,
-                 width);
-  else
-    blend_wide(rows, stride, weight, a->taps, a->bits, r->sums, out, width);
+  r->kernels->down(rows, stride, weight, a->taps, a->bits, out, width);
 }
 
 void resizer_run(resizer *r, const uint8_t *in, uint8_t *out) {

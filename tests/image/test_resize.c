@@ -13,6 +13,7 @@
 #include "image/pnm.h"
 #include "image/preprocess.h"
 #include "image/resize.h"
+#include "image/resize_kernels.h"
 
 static size_t samples(const vgg_image *image) {
   return (size_t)image->channels * (size_t)image->height * (size_t)image->width;
@@ -64,6 +65,74 @@ static void window_equals_cut(void **state) {
     resizer_close(r);
   }
   pnm_close(&file);
+}
+
+static uint32_t next(uint32_t *state) {
+  *state = *state * 1664525u + 1013904223u;
+  return *state >> 8;
+}
+
+/* Weights that are odd multiples, and sum to 2^bits as Pillow's do within a unit for each. */
+static resize_axis odd_axis(int in, int out, int taps, int bits, uint32_t *state) {
+  resize_axis a = {.in = in, .out = out, .taps = taps, .bits = bits};
+  a.first = malloc((size_t)out * sizeof *a.first);
+  a.weight = malloc((size_t)out * (size_t)taps * sizeof *a.weight);
+  for (int x = 0; x < out; x++) {
+    uint32_t left = 1u << bits;
+    a.first[x] = out > 1 ? (in - taps) * x / (out - 1) : in - taps;
+    for (int t = 0; t < taps; t++) {
+      const uint32_t w = t == taps - 1 ? left : next(state) % (left + 1);
+      a.weight[x * taps + t] = w;
+      left -= w;
+    }
+  }
+  return a;
+}
+
+static uint8_t *random_bytes(size_t count, uint32_t *state) {
+  uint8_t *bytes = malloc(count); /* just its size: sanitizers see what lies behind */
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t v = next(state) % 320;
+    bytes[i] = (uint8_t)(v < 255 ? v : 255);
+  }
+  return bytes;
+}
+
+static void compare_kernels(const resize_kernels *k, const resize_kernels *plain, int channels,
+                            int taps, int bits, uint32_t *state) {
+  const int in = taps + (int)(next(state) % 90), out = 1 + (int)(next(state) % 70);
+  const resize_axis a = odd_axis(in, out, taps, bits, state);
+  const size_t in_row = (size_t)in * (size_t)channels, out_row = (size_t)out * (size_t)channels;
+  uint8_t *rows = random_bytes(in_row * (size_t)taps, state);
+  uint8_t *got = calloc(out_row + in_row, 1), *want = calloc(out_row + in_row, 1);
+  const int left = a.first[0];
+  const size_t skip = in_row * (size_t)(taps - 1) + (size_t)left * (size_t)channels;
+  k->across(&a, rows + skip, left, got, channels);
+  plain->across(&a, rows + skip, left, want, channels);
+  k->down(rows, in_row, a.weight, taps, bits, got + out_row, in_row);
+  plain->down(rows, in_row, a.weight, taps, bits, want + out_row, in_row);
+  assert_memory_equal(got, want, out_row + in_row);
+  free(got);
+  free(want);
+  free(rows);
+  free(a.first);
+  free(a.weight);
+}
+
+static void kernels_equal_plain_c(void **state) {
+  (void)state;
+  size_t count = 0;
+  while (resize_kernels_at(count)) count++;
+  const resize_kernels *plain = resize_kernels_at(count - 1);
+  uint32_t random = 1;
+  for (size_t i = 0; i + 1 < count; i++) {
+    const resize_kernels *k = resize_kernels_at(i);
+    if (k->isa > cpu_best_isa()) continue;
+    for (int taps = 1; taps <= 12; taps++)
+      for (int channels = 1; channels <= 4; channels++)
+        for (int n = 0; n < 12; n++)
+          compare_kernels(k, plain, channels, taps, n % 3 ? 22 : 8, &random);
+  }
 }
 
 static void preprocess_equals_torchvision(void **state) {
@@ -128,6 +197,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(resize_equals_pillow),
       cmocka_unit_test(window_equals_cut),
+      cmocka_unit_test(kernels_equal_plain_c),
       cmocka_unit_test(preprocess_equals_torchvision),
       cmocka_unit_test(bad_sizes_are_refused),
       cmocka_unit_test(grey_picture_for_a_colour_net_is_refused),
