@@ -194,7 +194,7 @@ int main(int argc, char **argv) {
   vgg_arch *arch = NULL;
   plan *p = NULL;
   vgg_status st = vgg_arch_from_text(o.arch, &o.net, &arch, &err);
-  if (st == VGG_OK) st = plan_create(arch, &o.run, true, &p, &err);
+  if (st == VGG_OK) st = plan_create(arch, &o.run, PLAN_GRADIENTS, &p, &err);
   if (st == VGG_OK)
     st = (vgg_status)run(p, o.seconds);
   else

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/cpu.h"
+#include "op/rule.h"
 #include "vgg/status.h"
 
 typedef enum stage_kind { STAGE_CONV, STAGE_LINEAR } stage_kind;
@@ -47,10 +48,11 @@ typedef struct stage_spec {
 typedef struct stage_env {
   int max_n; /* most images a run takes; any 1 <= n <= max_n must be right */
   int threads;
-  bool training; /* backward will be called */
-  bool bf16;     /* products may be taken in bf16, sums in fp32; masters are fp32 */
-  bool no_winograd; /* every convolution is to be summed directly */
-  cpu_isa isa;   /* not beyond this */
+  bool training;     /* backward will be called */
+  bool bf16;         /* products may be taken in bf16, sums in fp32; masters are fp32 */
+  bool no_winograd;  /* every convolution is to be summed directly */
+  bool fuse_updates; /* a stage may leave its weights' gradient to its update */
+  cpu_isa isa;       /* not beyond this */
 } stage_env;
 
 /* Bytes of what the engine gives a stage at run time. */
@@ -68,13 +70,22 @@ typedef struct stage_io {
   void *y;                /* [n,OP,OQ,K] y_type: forward writes, backward reads */
   void *aux;              /* [n][aux_per_image]; NULL in inference */
   const uint8_t *dropout; /* [n][K] of 0 and 1; NULL: no dropout in this pass */
-  void *dy;               /* backward: gradient of y; may be overwritten */
+  void *dy;               /* backward: gradient of y; may be overwritten; of a stage that fuses
+                           * its update, kept as backward leaves it until then */
   void *dx;               /* backward: written in x_type; NULL unless need_dx */
-  float *dw, *db;         /* backward: written; [K][R][S][C] and [K]; both NULL: not wanted */
+  float *dw, *db;         /* backward: written; [K][R][S][C] and [K]; NULL: not wanted */
   const float *w, *b;     /* the fp32 masters */
   void *pack;
   void *workspace;
 } stage_io;
+
+/* What becomes of a stage's weights in a step. */
+typedef struct stage_update {
+  const op_rule *rule;
+  const op_rule_args *args;
+  float *w;                         /* the masters */
+  float *state[OP_RULE_MAX_STATES]; /* the rule's arrays at the same place */
+} stage_update;
 
 typedef struct stage stage;
 
@@ -84,6 +95,13 @@ typedef struct stage_ops {
   bool (*forward)(stage *s, const stage_io *io);
   bool (*backward)(stage *s, const stage_io *io);
   void (*destroy)(stage *s);
+  /* Of stages with fuses_update alone: what they do with the gradient of their weights, which never
+   * is anywhere as a whole. Called after backward with dw NULL, with the same x and dy.
+   * gradient_finite: whether no element of it is an infinity or a NaN; gradient_norm2: the sum of
+   * its squares; update: the weights' step. */
+  bool (*gradient_finite)(stage *s, const stage_io *io);
+  double (*gradient_norm2)(stage *s, const stage_io *io);
+  bool (*update)(stage *s, const stage_io *io, const stage_update *u);
 } stage_ops;
 
 /* A prepared stage. A backend's own struct begins with it. */
@@ -97,6 +115,7 @@ struct stage {
   /* Its sums may have so many times the rounding error of a direct fp32 sum (eps32 * sqrt(terms) *
    * sum |ab|), derived where the algorithm is not the direct one; 0 stands for 1. */
   double error_factor;
+  bool fuses_update; /* only where the environment allows it */
 };
 
 /* About how long a stage takes, see backend/cost.h; an image. */

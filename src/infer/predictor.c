@@ -10,7 +10,7 @@
 vgg_status vgg_predictor_create(const vgg_model *model, const vgg_run_options *options,
                                 vgg_predictor **out, vgg_error *err) {
   plan *made;
-  vgg_status status = plan_create(model->arch, options, false, &made, err);
+  vgg_status status = plan_create(model->arch, options, PLAN_INFERENCE, &made, err);
   if (status != VGG_OK) return status;
   vgg_predictor *p = calloc(1, sizeof *p);
   if (!p) {

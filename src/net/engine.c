@@ -4,6 +4,7 @@
  *
  *   edges      x0 | y0 = x1 | y1 = x2 | y2 = logits     all kept for backward
  *   gradients  A | B      dy of stage i in one, its dx in the other, then they change places
+ *              dy ...     of stages that keep it for their update: one each
  *   aux        stage 0 | 1 | 2                          e.g. the places of maxima
  *   masks      one byte a unit for every dropout layer
  *
@@ -22,13 +23,14 @@
 #include "base/philox.h"
 
 typedef struct engine_stage {
-  void *x, *y, *aux, *pack;
+  void *x, *y, *dy, *aux, *pack;
   uint8_t *mask;
 } engine_stage;
 
 struct engine {
   plan *plan;
   float *masters, *gradients;
+  float *gradient_of[2 * NET_MAX_LAYERS]; /* into gradients; NULL: see engine_gradients */
   char *packs, *activations, *edge_gradients, *aux, *workspace;
   uint8_t *masks;
   engine_stage stages[PLAN_MAX_STAGES];
@@ -87,6 +89,24 @@ static void lay_out(engine *e) {
   }
 }
 
+static void lay_out_gradients(engine *e) {
+  const plan *p = e->plan;
+  const size_t half = (p->edge_gradients - p->kept_gradients) / 2;
+  char *kept = e->edge_gradients + 2 * half;
+  for (int i = 0; i < p->num_stages; i++) {
+    const plan_stage *st = &p->stages[i];
+    if (!st->impl->fuses_update) {
+      e->stages[i].dy = e->edge_gradients + (i % 2 == 0 ? 0 : half);
+      continue;
+    }
+    e->stages[i].dy = kept;
+    kept += mem_round((size_t)p->env.max_n * st->y_floats * edge_size(st->impl->spec.y_type));
+  }
+  for (int i = 0; i < p->params.count; i++)
+    if (p->gradient_at[i] != PLAN_NO_GRADIENT) e->gradient_of[i] = e->gradients + p->gradient_at[i];
+  memset(e->gradients, 0, p->gradients); /* paddings stay 0 */
+}
+
 vgg_status engine_create(plan *p, float *masters, engine **out, vgg_error *err) {
   engine *e = calloc(1, sizeof *e);
   if (!e) {
@@ -106,7 +126,7 @@ vgg_status engine_create(plan *p, float *masters, engine **out, vgg_error *err) 
       e->scaled[i] = (float)i / 255.0f;
       e->scaled_bf16[i] = bf16_from_float(e->scaled[i]);
     }
-    if (p->gradients) memset(e->gradients, 0, p->gradients); /* paddings stay 0 */
+    if (p->env.training) lay_out_gradients(e);
     status = engine_repack(e, err);
   }
   if (status != VGG_OK) {
@@ -132,7 +152,7 @@ void engine_close(engine *e) {
 
 const plan *engine_plan(const engine *e) { return e->plan; }
 float *engine_masters(engine *e) { return e->masters; }
-float *engine_gradients(engine *e) { return e->gradients; }
+float *const *engine_gradients(const engine *e) { return e->gradient_of; }
 const float *engine_logits(const engine *e) { return e->stages[e->plan->num_stages - 1].y; }
 
 void engine_set_pixels(engine *e, int n, const uint8_t *pixels) {
@@ -199,6 +219,7 @@ static stage_io io_of(const engine *e, int i, int n, bool train) {
                     .y = es->y,
                     .aux = train ? es->aux : NULL,
                     .dropout = train ? es->mask : NULL,
+                    .dy = train ? es->dy : NULL,
                     .w = e->masters + params->at[st->weight].offset,
                     .b = e->masters + params->at[st->bias].offset,
                     .pack = es->pack,
@@ -250,7 +271,7 @@ void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double 
                  int *correct) {
   const int classes = last_stage(e)->impl->spec.K;
   const float *logits = engine_logits(e);
-  float *dlogits = gradient ? (float *)(void *)e->edge_gradients : NULL;
+  float *dlogits = gradient ? e->stages[e->plan->num_stages - 1].dy : NULL;
   *sum_loss = 0;
   *correct = 0;
   for (int i = 0; i < n; i++) {
@@ -267,6 +288,11 @@ void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double 
 static bool backward_stage(engine *e, int i, const stage_io *io) {
   stage *impl = e->plan->stages[i].impl;
   if (!e->lap) return impl->ops->backward(impl, io);
+  if (impl->fuses_update) {
+    const bool ok = impl->ops->backward(impl, io);
+    lap(e, i, ENGINE_DATA);
+    return ok;
+  }
   stage_io one = *io;
   one.dx = NULL;
   if (!impl->ops->backward(impl, &one)) return false;
@@ -280,20 +306,50 @@ static bool backward_stage(engine *e, int i, const stage_io *io) {
 }
 
 vgg_status engine_backward(engine *e, int n, vgg_error *err) {
-  const net_params *params = &e->plan->params;
-  char *dy = e->edge_gradients, *dx = e->edge_gradients + e->plan->edge_gradients / 2;
   lap(e, -1, ENGINE_WEIGHTS);
   for (int i = e->plan->num_stages - 1; i >= 0; i--) {
     const plan_stage *st = &e->plan->stages[i];
     stage_io io = io_of(e, i, n, true);
-    io.dy = dy;
-    io.dx = st->impl->spec.need_dx ? dx : NULL;
-    io.dw = e->gradients + params->at[st->weight].offset;
-    io.db = e->gradients + params->at[st->bias].offset;
+    io.dx = st->impl->spec.need_dx ? e->stages[i - 1].dy : NULL;
+    io.dw = e->gradient_of[st->weight];
+    io.db = e->gradient_of[st->bias];
     if (!backward_stage(e, i, &io)) return fault(e, i, "backward", err);
-    char *other = dy;
-    dy = dx;
-    dx = other;
+  }
+  return VGG_OK;
+}
+
+int engine_fused_not_finite(engine *e, int n) {
+  for (int i = 0; i < e->plan->num_stages; i++) {
+    stage *impl = e->plan->stages[i].impl;
+    const stage_io io = io_of(e, i, n, true);
+    if (impl->fuses_update && !impl->ops->gradient_finite(impl, &io))
+      return e->plan->stages[i].weight;
+  }
+  return -1;
+}
+
+double engine_fused_norm2(engine *e, int n) {
+  double sum = 0;
+  for (int i = 0; i < e->plan->num_stages; i++) {
+    stage *impl = e->plan->stages[i].impl;
+    const stage_io io = io_of(e, i, n, true);
+    if (impl->fuses_update) sum += impl->ops->gradient_norm2(impl, &io);
+  }
+  return sum;
+}
+
+vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
+                               float *const states[], vgg_error *err) {
+  lap(e, -1, ENGINE_WEIGHTS);
+  for (int i = 0; i < e->plan->num_stages; i++) {
+    const plan_stage *st = &e->plan->stages[i];
+    if (!st->impl->fuses_update) continue;
+    const stage_io io = io_of(e, i, n, true);
+    const size_t at = e->plan->params.at[st->weight].offset;
+    stage_update u = {.rule = rule, .args = args, .w = e->masters + at};
+    for (int k = 0; k < rule->states; k++) u.state[k] = states[k] + at;
+    if (!st->impl->ops->update(st->impl, &io, &u)) return fault(e, i, "the update", err);
+    lap(e, i, ENGINE_WEIGHTS);
   }
   return VGG_OK;
 }

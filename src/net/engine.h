@@ -4,7 +4,8 @@
  *
  * A training step is
  *   engine_set_pixels, engine_draw_dropout, engine_forward(train), engine_loss(with gradient),
- *   engine_backward, then the optimiser on engine_gradients, then engine_repack.
+ *   engine_backward, then, when all gradients are known to be finite, the optimiser on those that
+ *   engine_gradients lists and engine_fused_update for the others, then engine_repack.
  */
 #ifndef NET_ENGINE_H
 #define NET_ENGINE_H
@@ -20,7 +21,9 @@ void engine_close(engine *e);
 
 const plan *engine_plan(const engine *e);
 float *engine_masters(engine *e);
-float *engine_gradients(engine *e); /* [params.floats]; NULL in an inference engine */
+/* [params.count], the gradient of every parameter; NULL where its stage applies it by itself. An
+ * engine for PLAN_GRADIENTS has all of them, one after the other as the masters. */
+float *const *engine_gradients(const engine *e);
 
 /* Bytes [n][h][w][c] become the input edge as x / 255, rounded to the edge's type. */
 void engine_set_pixels(engine *e, int n, const uint8_t *pixels);
@@ -45,12 +48,21 @@ void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double 
 /* Gradients of all parameters (written, not added). */
 vgg_status engine_backward(engine *e, int n, vgg_error *err);
 
+/* The weights whose gradient never is anywhere as a whole, between engine_backward and the update:
+ * the first of them (an index into params) with an infinity or a NaN in it, or -1; ... */
+int engine_fused_not_finite(engine *e, int n);
+/* ... the sum of their gradients' squares; ... */
+double engine_fused_norm2(engine *e, int n);
+/* ... one step of the rule. states [rule->states][params.floats]. VGG_BUG if a backend fails. */
+vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
+                               float *const states[], vgg_error *err);
+
 typedef enum engine_pass { ENGINE_FORWARD, ENGINE_DATA, ENGINE_WEIGHTS } engine_pass;
 
-/* For measuring: calls lap(user, index, pass) after every stage of forward and backward, with
- * index -1 before the first. While somebody watches, backward asks every stage for its two
- * gradients in two calls; where a stage changes dy in place, the second call's are then not the
- * right ones. lap NULL: nobody watches. */
+/* For measuring: calls lap(user, index, pass) after every stage of forward, backward and
+ * engine_fused_update, with index -1 before the first. While somebody watches, backward asks every
+ * stage for its two gradients in two calls; where a stage changes dy in place, the second call's
+ * are then not the right ones. lap NULL: nobody watches. */
 void engine_watch(engine *e, void (*lap)(void *user, int index, engine_pass pass), void *user);
 
 /* The packs follow changed masters. */

@@ -58,7 +58,7 @@ static vgg_status resolve_optimizer(const char *optimizer, plan *p, vgg_error *e
   return VGG_OK;
 }
 
-static vgg_status resolve_env(plan *p, const vgg_run_options *o, bool training, vgg_error *err) {
+static vgg_status resolve_env(plan *p, const vgg_run_options *o, plan_use use, vgg_error *err) {
   enum { DEFAULT_BATCH = 128, MAX_BATCH = 1 << 16, MAX_THREADS = 1024 };
   vgg_status status = resolve_device(o->device, p->device, err);
   if (status == VGG_OK) status = cpu_isa_from_name(o->isa, &p->env.isa, err);
@@ -71,7 +71,8 @@ static vgg_status resolve_env(plan *p, const vgg_run_options *o, bool training, 
     return err_set(err, VGG_BAD_VALUE, "--batch %d: wanted 1 to %d", o->batch, MAX_BATCH);
   p->env.threads = o->threads ? o->threads : cpu_threads();
   p->env.max_n = o->batch ? o->batch : DEFAULT_BATCH;
-  p->env.training = training;
+  p->env.training = use != PLAN_INFERENCE;
+  p->env.fuse_updates = use == PLAN_TRAINING;
   return resolve_optimizer(o->optimizer, p, err);
 }
 
@@ -242,6 +243,31 @@ static vgg_status build_stages(plan *p, const char *backend_name, vgg_error *err
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 
+/* Gradients of parameters, and of edges: two that change places, but those that a stage keeps for
+ * its update have a place of their own. The gradient of the picture itself is never taken. */
+static void measure_gradients(plan *p) {
+  enum { TENSOR_FLOATS = 16 };
+  size_t widest = 0, floats = 0;
+  for (int i = 0; i < p->num_stages; i++) {
+    const plan_stage *st = &p->stages[i];
+    const size_t dy =
+        mem_round((size_t)p->env.max_n * st->y_floats * edge_size(st->impl->spec.y_type));
+    if (st->impl->fuses_update) {
+      p->gradient_at[st->weight] = PLAN_NO_GRADIENT;
+      p->kept_gradients += dy;
+    } else {
+      widest = max_size(widest, dy);
+    }
+  }
+  for (int i = 0; i < p->params.count; i++) {
+    if (p->gradient_at[i] == PLAN_NO_GRADIENT) continue;
+    p->gradient_at[i] = (ptrdiff_t)floats;
+    floats += (p->params.at[i].count + TENSOR_FLOATS - 1) / TENSOR_FLOATS * TENSOR_FLOATS;
+  }
+  p->gradients = floats * sizeof(float);
+  p->edge_gradients = 2 * widest + p->kept_gradients;
+}
+
 /* Training keeps every edge until its backward has read it; inference needs two at a time. */
 static void measure(plan *p) {
   const size_t n = (size_t)p->env.max_n;
@@ -263,19 +289,10 @@ static void measure(plan *p) {
   }
   p->masters = p->params.floats * sizeof(float);
   p->activations = p->env.training ? kept : 2 * widest;
-  if (p->env.training) {
-    p->gradients = p->masters;
-    size_t widest_output = 0; /* the gradient of the picture itself is never taken */
-    for (int i = 0; i < p->num_stages; i++) {
-      const plan_stage *st = &p->stages[i];
-      widest_output =
-          max_size(widest_output, mem_round(n * st->y_floats * edge_size(st->impl->spec.y_type)));
-    }
-    p->edge_gradients = 2 * widest_output;
-  }
+  if (p->env.training) measure_gradients(p);
 }
 
-vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, bool training,
+vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, plan_use use,
                        plan **out, vgg_error *err) {
   static const vgg_run_options defaults;
   const vgg_run_options *o = options ? options : &defaults;
@@ -286,7 +303,7 @@ vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, boo
   if (!p->arch) status = err_no_memory(err, "plan", sizeof *arch);
   if (status == VGG_OK) {
     net_params_of(p->arch, &p->params);
-    status = resolve_env(p, o, training, err);
+    status = resolve_env(p, o, use, err);
   }
   if (status == VGG_OK) status = build_stages(p, o->backend, err);
   if (status != VGG_OK) {

@@ -23,6 +23,15 @@ typedef struct plan_stage {
   size_t x_floats, y_floats; /* elements of one image's edges */
 } plan_stage;
 
+/* What a plan is for. */
+typedef enum plan_use {
+  PLAN_INFERENCE,
+  PLAN_TRAINING, /* stages that can apply the update where the gradient arises do so */
+  PLAN_GRADIENTS /* training with all gradients kept, for those who want to see or add them */
+} plan_use;
+
+enum { PLAN_NO_GRADIENT = -1 };
+
 typedef struct plan {
   vgg_arch *arch; /* owned copy */
   net_params params;
@@ -31,6 +40,10 @@ typedef struct plan {
   char device[16];
   int num_stages;
   plan_stage stages[PLAN_MAX_STAGES];
+  /* Where a parameter's gradient begins in the arena, in floats; PLAN_NO_GRADIENT: its stage
+   * applies it where it arises. As in params if all are there. */
+  ptrdiff_t gradient_at[2 * NET_MAX_LAYERS];
+  size_t kept_gradients; /* of edge_gradients: those that such stages keep until their update */
   /* Arena sizes in bytes for max_n images. */
   size_t masters, gradients, packs, activations, edge_gradients, aux, masks, workspace, library;
   size_t optimizer; /* the trainer's: what the rule of the options keeps from step to step */
@@ -41,7 +54,7 @@ typedef struct plan {
 bool plan_prefers_bf16(cpu_isa isa, const char *backend_name, bool no_winograd);
 
 /* options may be NULL. Fails as vgg_plan_describe. */
-vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, bool training,
+vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, plan_use use,
                        plan **out, vgg_error *err);
 void plan_close(plan *p);
 

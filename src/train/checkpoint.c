@@ -78,7 +78,7 @@ typedef struct rule_state {
   size_t count;
 } rule_state;
 
-enum { RULE_NAME = 24 };
+enum { RULE_NAME = 32 };
 
 static const char *rule_state_name(int i, char name[RULE_NAME]) {
   snprintf(name, RULE_NAME, "state.optimizer.%d", i);

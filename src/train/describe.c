@@ -121,12 +121,12 @@ vgg_status vgg_plan_describe(const vgg_arch *arch, const vgg_run_options *option
   plan *training = NULL, *inference = NULL;
   vgg_plan_info *info = calloc(1, sizeof *info);
   if (!info) return err_no_memory(err, "plan", sizeof *info);
-  vgg_status status = plan_create(arch, options, true, &training, err);
+  vgg_status status = plan_create(arch, options, PLAN_TRAINING, &training, err);
   /* The prepared kernels are part of the program by now; the datasets have a line of their own. */
   uint64_t program = resident_bytes();
   const uint64_t data = (train ? dataset_bytes(train) : 0) + (test ? dataset_bytes(test) : 0);
   program = program > data ? program - data : 0;
-  if (status == VGG_OK) status = plan_create(arch, options, false, &inference, err);
+  if (status == VGG_OK) status = plan_create(arch, options, PLAN_INFERENCE, &inference, err);
   if (status == VGG_OK)
     status = describe_into(info, training, inference, program, train, test, err);
   plan_close(training);

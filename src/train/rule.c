@@ -25,12 +25,12 @@ static bool all_finite(const float *x, size_t count) {
   return !bad;
 }
 
-int rule_first_not_finite(const net_params *params, const float *gradients, int threads) {
+int rule_first_not_finite(const net_params *params, float *const *gradients, int threads) {
   int first = params->count;
 #pragma omp parallel num_threads(threads) reduction(min : first)
   for (int p = 0; p < params->count; p++) {
-    const float *g = gradients + params->at[p].offset;
-    const size_t count = params->at[p].count;
+    const float *g = gradients[p];
+    const size_t count = g ? params->at[p].count : 0;
 #pragma omp for schedule(static) nowait
     for (size_t i = 0; i < count; i += CHUNK)
       if (!all_finite(g + i, chunk_end(i, count) - i) && p < first) first = p;
@@ -45,12 +45,12 @@ static double sum_of_squares(const float *x, size_t count) {
 }
 
 /* In so many parts a parameter, added in order, whatever the number of threads. */
-double rule_norm2(const net_params *params, const float *gradients, int threads) {
+double rule_norm2(const net_params *params, float *const *gradients, int threads) {
   enum { PARTS = 64 };
   double all = 0;
   for (int p = 0; p < params->count; p++) {
-    const float *g = gradients + params->at[p].offset;
-    const size_t count = params->at[p].count;
+    const float *g = gradients[p];
+    const size_t count = g ? params->at[p].count : 0;
     double parts[PARTS];
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size_t i = 0; i < PARTS; i++)
@@ -66,16 +66,16 @@ double rule_clip(double norm2, double most) {
 }
 
 void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
-               float *masters, const float *gradients, float *const states[], int threads) {
+               float *masters, float *const *gradients, float *const states[], int threads) {
 #pragma omp parallel num_threads(threads)
   for (int p = 0; p < params->count; p++) {
-    const size_t offset = params->at[p].offset, count = params->at[p].count;
+    const float *g = gradients[p];
+    const size_t offset = params->at[p].offset, count = g ? params->at[p].count : 0;
 #pragma omp for schedule(static) nowait
     for (size_t i = 0; i < count; i += CHUNK) {
       float *state[OP_RULE_MAX_STATES];
       for (int k = 0; k < rule->states; k++) state[k] = states[k] + offset + i;
-      rule->update(masters + offset + i, gradients + offset + i, state, chunk_end(i, count) - i,
-                   args);
+      rule->update(masters + offset + i, g + i, state, chunk_end(i, count) - i, args);
     }
   }
 }

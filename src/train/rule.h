@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A step of the optimiser over all parameters, at memory speed. No result depends on `threads`.
- * masters, gradients and states are [params->floats]; paddings are not looked at.
+ * masters and states are [params->floats], paddings are not looked at; gradients [params->count],
+ * NULL where a stage applies it by itself (see engine_gradients): skipped here.
  */
 #ifndef TRAIN_RULE_H
 #define TRAIN_RULE_H
@@ -11,16 +12,16 @@
 
 /* The first parameter (an index into params->at) whose gradient holds an infinity or a NaN; -1:
  * all are finite. */
-int rule_first_not_finite(const net_params *params, const float *gradients, int threads);
+int rule_first_not_finite(const net_params *params, float *const *gradients, int threads);
 
 /* The sum of the squares of all gradients. */
-double rule_norm2(const net_params *params, const float *gradients, int threads);
+double rule_norm2(const net_params *params, float *const *gradients, int threads);
 
 /* What all gradients are to be multiplied by, so that their norm is at most `most` (0: no limit),
  * as PyTorch's clip_grad_norm_ does. */
 double rule_clip(double norm2, double most);
 
 void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
-               float *masters, const float *gradients, float *const states[], int threads);
+               float *masters, float *const *gradients, float *const states[], int threads);
 
 #endif

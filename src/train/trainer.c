@@ -77,7 +77,7 @@ vgg_status trainer_prepare(vgg_trainer *t, vgg_error *err) {
   t->batches = (int)loader_batches(t->train);
   const vgg_run_options options = run_options(&t->config);
   plan *p;
-  status = plan_create(t->model->arch, &options, true, &p, err);
+  status = plan_create(t->model->arch, &options, PLAN_TRAINING, &p, err);
   if (status != VGG_OK) return status;
   config_note_plan(&t->config, p);
   return engine_create(p, t->model->values, &t->engine, err);

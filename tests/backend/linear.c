@@ -22,11 +22,12 @@ static const struct { int C, K; } shapes[] = {{600, 45}, {33, 19}, {40, 300}, {1
 
 static const int images[] = {1, 2, 3, 5, 8, 9, 15, 24, 25, 70, 128, 300};
 
-static stage *prepare(const stage_spec *spec, cpu_isa isa, int threads) {
+static stage *prepare(const stage_spec *spec, cpu_isa isa, int threads, bool fuse) {
   const stage_env env = {.max_n = MAX_N,
                          .threads = threads,
                          .training = true,
                          .bf16 = spec->x_type == EDGE_BF16,
+                         .fuse_updates = fuse,
                          .isa = isa};
   stage *s = NULL;
   char why[128] = "";
@@ -59,7 +60,7 @@ typedef struct outcome {
 
 static outcome run(const problem *p, cpu_isa isa, int threads) {
   const stage_spec *d = &p->spec;
-  stage *s = prepare(d, isa, threads);
+  stage *s = prepare(d, isa, threads, false);
   outcome o = {.dx = mem_round(p->y_count * edge_size(d->y_type))};
   o.dw = o.dx + mem_round(p->x_count * edge_size(d->x_type));
   o.db = o.dw + mem_round(p->w_count * sizeof(float));
@@ -112,6 +113,103 @@ static void check(const stage_spec *spec, int n, cpu_isa isa) {
   problem_free(p);
 }
 
+/* ---- the fused update ------------------------------------------------------------------------ */
+
+/* A fused stage after its backward, with what its update reads and changes. */
+typedef struct fused {
+  stage *s;
+  stage_io io;
+  float *w, *velocity;
+} fused;
+
+static fused fused_open(const problem *p, cpu_isa isa, int threads) {
+  const stage_spec *d = &p->spec;
+  fused f = {.s = prepare(d, isa, threads, true)};
+  f.w = values_of(EDGE_F32, p->w_count, p->w);
+  f.velocity = values_of(EDGE_F32, p->w_count, p->w);
+  f.io = (stage_io){.n = p->n,
+                    .x = values_of(d->x_type, p->x_count, p->x),
+                    .y = fresh(p->y_count * edge_size(d->y_type)),
+                    .dropout = p->masked ? p->mask : NULL,
+                    .dy = values_of(d->y_type, p->y_count, p->dy),
+                    .dx = fresh(p->x_count * edge_size(d->x_type)),
+                    .db = fresh((size_t)d->K * sizeof(float)),
+                    .w = f.w,
+                    .b = values_of(EDGE_F32, (size_t)d->K, p->b),
+                    .workspace = fresh(f.s->sizes.workspace)};
+  assert_true(f.s->fuses_update);
+  assert_true(f.s->ops->forward(f.s, &f.io));
+  assert_true(f.s->ops->backward(f.s, &f.io));
+  memset(f.io.workspace, FRESH_BYTE, f.s->sizes.workspace);
+  return f;
+}
+
+static void fused_close(fused *f) {
+  void *const all[] = {f->w,     f->velocity, (void *)f->io.x, f->io.y,        f->io.dy,
+                       f->io.dx, f->io.db,    (void *)f->io.b, f->io.workspace};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
+  f->s->ops->destroy(f->s);
+}
+
+/* x^T dy summed as the Gram matrices are: each of their elements errs by a few roundings of the
+ * product of two rows' norms, at most. */
+static void check_norm(const problem *p, const float *dw, const fused *f) {
+  double want = 0, x2 = 0, dy2 = 0;
+  for (size_t i = 0; i < p->w_count; i++) want += (double)dw[i] * dw[i];
+  for (size_t i = 0; i < p->x_count; i++) x2 += p->x[i] * p->x[i];
+  for (size_t i = 0; i < p->y_count; i++) dy2 += 4 * p->dy[i] * p->dy[i]; /* dropout doubles */
+  const double got = f->s->ops->gradient_norm2(f->s, &f->io);
+  if (!(fabs(got - want) <= 8 * 0x1p-23 * x2 * dy2))
+    fail_msg("%d images, C %d, K %d: norm^2 %.12g, wanted %.12g", p->n, p->spec.C, p->spec.K, got,
+             want);
+}
+
+/* The same bits as the rule on the gradient that was kept. */
+static void check_fused(const stage_spec *spec, int n, cpu_isa isa, int threads) {
+  const stage_env env = {.max_n = MAX_N, .training = true, .bf16 = spec->x_type == EDGE_BF16};
+  problem *p = problem_create(spec, &env, 1, n, VALUES_RANDOM, true, SEED);
+  outcome kept = run(p, isa, 1);
+  const float *dw = (const float *)(const void *)(kept.bytes + kept.dw);
+  float *w = values_of(EDGE_F32, p->w_count, p->w), *v = values_of(EDGE_F32, p->w_count, p->w);
+  fused f = fused_open(p, isa, threads);
+  assert_true(f.s->ops->gradient_finite(f.s, &f.io));
+  check_norm(p, dw, &f);
+  memset(f.io.workspace, FRESH_BYTE, f.s->sizes.workspace);
+  const op_rule *rule = op_rule_find("momentum");
+  const op_rule_args args = op_rule_args_at(.1, .9, 1e-3, .7, 1);
+  const stage_update u = {.rule = rule, .args = &args, .w = f.w, .state = {f.velocity}};
+  assert_true(f.s->ops->update(f.s, &f.io, &u));
+  rule->update(w, dw, &v, p->w_count, &args);
+  assert_memory_equal(f.w, w, p->w_count * sizeof *w);
+  assert_memory_equal(f.velocity, v, p->w_count * sizeof *v);
+  assert_memory_equal(f.io.db, kept.bytes + kept.db, (size_t)spec->K * sizeof(float));
+  assert_memory_equal(f.io.dx, kept.bytes + kept.dx, p->x_count * edge_size(spec->x_type));
+  fused_close(&f);
+  mem_free(w), mem_free(v), mem_free(kept.bytes);
+  problem_free(p);
+}
+
+/* Norms that look infinite where no element is; one element that is; NaN. */
+static void check_finite(const stage_spec *spec, cpu_isa isa) {
+  const stage_env env = {.max_n = MAX_N, .training = true};
+  problem *p = problem_create(spec, &env, 1, 3, VALUES_RANDOM, true, SEED);
+  fused f = fused_open(p, isa, 2);
+  float *x = (float *)f.io.x, *dy = f.io.dy;
+  for (size_t i = 0; i < p->x_count; i++) x[i] = i < (size_t)spec->C ? 1e30f : 1;
+  for (size_t i = 0; i < p->y_count; i++) dy[i] = i < (size_t)spec->K ? 1e-5f : 1e25f;
+  assert_true(f.s->ops->gradient_finite(f.s, &f.io));
+  dy[spec->K - 1] = 1e20f;
+  assert_false(f.s->ops->gradient_finite(f.s, &f.io));
+  dy[spec->K - 1] = NAN;
+  assert_false(f.s->ops->gradient_finite(f.s, &f.io));
+  dy[spec->K - 1] = 0, x[spec->C - 1] = INFINITY;
+  assert_false(f.s->ops->gradient_finite(f.s, &f.io));
+  fused_close(&f);
+  problem_free(p);
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
 static void check_row(const linear_kernels *k, edge_type type) {
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
     for (size_t j = 0; j < sizeof images / sizeof *images; j++) {
@@ -135,6 +233,8 @@ static void check_row(const linear_kernels *k, edge_type type) {
                                .y_type = dropout ? type : EDGE_F32,
                                .need_dx = true};
       check(&spec, images[j], k->isa);
+      check_fused(&spec, images[j], k->isa, 1 + (int)j % 3);
+      if (type == EDGE_F32 && j == 0) check_finite(&spec, k->isa);
     }
 }
 

@@ -190,7 +190,7 @@ static vgg_status net_plan(const check_options *o, size_t net, plan **out, vgg_e
                                .batch = o->batch};
   vgg_arch *arch = NULL;
   vgg_status status = vgg_arch_from_text(nets[net].arch, &nets[net].options, &arch, err);
-  if (status == VGG_OK) status = plan_create(arch, &run, true, out, err);
+  if (status == VGG_OK) status = plan_create(arch, &run, PLAN_GRADIENTS, out, err);
   vgg_arch_close(arch);
   return status;
 }

@@ -45,7 +45,7 @@ static double plain_step(engine *e, vgg_model *model, const tiny *t, int n, cons
   assert_int_equal(engine_forward(e, n, true, NULL), VGG_OK);
   engine_loss(e, n, labels, true, &loss, correct);
   assert_int_equal(engine_backward(e, n, NULL), VGG_OK);
-  const float *g = engine_gradients(e), lr = .05f;
+  const float *g = engine_gradients(e)[0], lr = .05f;
   for (size_t i = 0; i < model->params.floats; i++) model->values[i] -= lr * g[i];
   assert_int_equal(engine_repack(e, NULL), VGG_OK);
   return loss;
@@ -60,7 +60,7 @@ static void same_as_plain_loops(void **state) {
   plan *p;
   engine *e;
   assert_int_equal(vgg_model_create(t.arch, SEED, &model, NULL), VGG_OK);
-  assert_int_equal(plan_create(t.arch, &options.run, true, &p, NULL), VGG_OK);
+  assert_int_equal(plan_create(t.arch, &options.run, PLAN_GRADIENTS, &p, NULL), VGG_OK);
   assert_int_equal(engine_create(p, model->values, &e, NULL), VGG_OK);
 
   double loss = 0, right = 0;

@@ -170,7 +170,8 @@ static bool backward(stage *base, const stage_io *io) {
 
 static void destroy(stage *base) { free(base); }
 
-static const stage_ops ops = {repack, forward, backward, destroy};
+static const stage_ops ops = {
+    .repack = repack, .forward = forward, .backward = backward, .destroy = destroy};
 
 static const char *reason_to_decline(const stage_spec *d, const stage_env *env) {
   if (!first_kernels_for(env->isa)) return "needs AVX-512";

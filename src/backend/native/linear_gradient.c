@@ -4,9 +4,13 @@
  *
  *     x [n][columns], packed once          stays in the second-level cache
  *     dy^T, a tile of units at a time      stays in the nearest
- *     tile of dw [units][columns]          likewise, until it is used
+ *     tile of dw [units][columns]          likewise, until it is used: written to dw, or applied to
+ *                                          the masters by a rule, or looked at
  */
+#include <float.h>
+#include <math.h>
 #include <omp.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "backend/native/linear_stage.h"
@@ -53,14 +57,47 @@ static linear_ahead fetch_share(const linear_stage *s, size_t n, size_t strips, 
       C * sizeof *at, (int)count};
 }
 
-/* Columns c .. c + count - 1 of dw. */
-static void gradient_columns(const linear_stage *s, const stage_io *io, size_t c, size_t count,
-                             float *scratch) {
+/* What a tile is for: dw, else an update, else whether all is finite. */
+typedef struct purpose {
+  float *dw;
+  const stage_update *update;
+} purpose;
+
+/* On the bits: an exponent of all ones is an infinity or a NaN. */
+static bool all_finite(const float *x, size_t count) {
+  int bad = 0;
+  for (size_t i = 0; i < count; i++) {
+    int32_t bits;
+    memcpy(&bits, &x[i], sizeof bits);
+    bad |= (bits & 0x7fffffff) > 0x7f7fffff;
+  }
+  return !bad;
+}
+
+/* A row of a tile, the weights at `at` and following. */
+static bool use_row(const purpose *p, const float *row, size_t at, size_t count) {
+  if (p->dw) {
+    memcpy(p->dw + at, row, count * sizeof *row);
+    return true;
+  }
+  if (!p->update) return all_finite(row, count);
+  const stage_update *u = p->update;
+  float *state[OP_RULE_MAX_STATES];
+  for (int i = 0; i < u->rule->states; i++) state[i] = u->state[i] + at;
+  u->rule->update(u->w + at, row, state, count, u->args);
+  return true;
+}
+
+/* Columns c .. c + count - 1. False if they were looked at and are not finite. */
+static bool gradient_columns(const linear_stage *s, const stage_io *io, const purpose *p, size_t c,
+                             size_t count, float *scratch) {
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
   const size_t n = (size_t)io->n, C = (size_t)d->C, K = (size_t)d->K;
   const size_t wide = (size_t)k->wide, rows = (size_t)k->rows, strips = up(count, wide);
+  const float *target = p->dw ? p->dw : io->w;
   float *x = scratch, *tile = x + strips * n * wide;
+  bool finite = true;
   for (size_t strip = 0; strip < strips; strip++)
     k->pack_b(d->x_type == EDGE_BF16, least(wide, count - strip * wide), n,
               (const char *)io->x + (c + strip * wide) * edge_size(d->x_type), C,
@@ -75,21 +112,23 @@ static void gradient_columns(const linear_stage *s, const stage_io *io, size_t c
           .b = x + strip * n * wide,
           .c = tile + strip * wide,
           .c_step = strips * wide,
-          .ahead = fetch_share(s, n, strips, strip, io->dw + (unit + rows) * C + c)};
+          .ahead = fetch_share(s, n, strips, strip, target + (unit + rows) * C + c)};
       k->tile(&t);
     }
     for (size_t u = 0; u < units; u++)
-      memcpy(io->dw + (unit + u) * C + c, tile + u * strips * wide, count * sizeof *tile);
+      finite &= use_row(p, tile + u * strips * wide, (unit + u) * C + c, count);
   }
+  return finite;
 }
 
-void linear_weight_gradient(const linear_stage *s, const stage_io *io) {
+static bool gradient(const linear_stage *s, const stage_io *io, const purpose *p) {
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
   const size_t n = (size_t)io->n, C = (size_t)d->C, K = (size_t)d->K;
   const size_t wide = (size_t)k->wide, rows = (size_t)k->rows, block = block_strips(s, n);
   float *dyt = io->workspace;
-#pragma omp parallel num_threads(s->base.env.threads)
+  bool finite = true;
+#pragma omp parallel num_threads(s->base.env.threads) reduction(&& : finite)
   {
 #pragma omp for schedule(static)
     for (size_t tile = 0; tile < up(K, rows); tile++)
@@ -100,7 +139,28 @@ void linear_weight_gradient(const linear_stage *s, const stage_io *io) {
     const linear_range strips = linear_range_of(up(C, wide));
     for (size_t strip = strips.begin; strip < strips.end; strip += block) {
       const size_t c = strip * wide, end = least(least(strip + block, strips.end) * wide, C);
-      gradient_columns(s, io, c, end - c, scratch);
+      finite &= gradient_columns(s, io, p, c, end - c, scratch);
     }
   }
+  return finite;
+}
+
+void linear_weight_gradient(const linear_stage *s, const stage_io *io) {
+  gradient(s, io, &(purpose){.dw = io->dw});
+}
+
+bool linear_update(stage *base, const stage_io *io, const stage_update *u) {
+  return gradient((const linear_stage *)base, io, &(purpose){.update = u});
+}
+
+/* |dw| <= |x| |dy|, row by row and so for every sum on the way, too: where the norms of the whole
+ * are small enough, nobody need look. */
+bool linear_gradient_finite(stage *base, const stage_io *io) {
+  const linear_stage *s = (const linear_stage *)base;
+  const stage_spec *d = &base->spec;
+  const size_t n = (size_t)io->n;
+  const double x2 = linear_norm2(s, d->x_type, n * (size_t)d->C, io->x);
+  const double dy2 = linear_norm2(s, d->y_type, n * (size_t)d->K, io->dy);
+  if (sqrt(x2) * sqrt(dy2) < FLT_MAX / 2) return true;
+  return gradient(s, io, &(purpose){0});
 }

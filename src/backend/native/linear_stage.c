@@ -339,7 +339,13 @@ static bool backward(stage *base, const stage_io *io) {
 
 static void destroy(stage *base) { free(base); }
 
-static const stage_ops ops = {repack, forward, backward, destroy};
+static const stage_ops ops = {.repack = repack,
+                              .forward = forward,
+                              .backward = backward,
+                              .destroy = destroy,
+                              .gradient_finite = linear_gradient_finite,
+                              .gradient_norm2 = linear_gradient_norm2,
+                              .update = linear_update};
 
 /* ---- preparing ------------------------------------------------------------------------------- */
 
@@ -369,6 +375,10 @@ static void measure(linear_stage *s) {
     }
     s->scratch = most(s->scratch, linear_gradient_scratch(s));
     s->shared = most(s->shared, linear_gradient_shared(s));
+    if (s->base.fuses_update) {
+      s->scratch = most(s->scratch, linear_norm_scratch(s));
+      s->shared = most(s->shared, n * (sizeof(double) / sizeof(float)));
+    }
   }
   s->scratch = linear_round(s->scratch, LINEAR_GROUP);
   s->shared = linear_round(s->shared, LINEAR_GROUP);
@@ -385,7 +395,11 @@ vgg_status linear_prepare(const stage_spec *spec, const stage_env *env, stage **
   }
   linear_stage *s = calloc(1, sizeof *s);
   if (!s) return err_no_memory(err, "linear stage", sizeof *s);
-  s->base = (stage){.ops = &ops, .backend = NATIVE_NAME, .spec = *spec, .env = *env};
+  s->base = (stage){.ops = &ops,
+                    .backend = NATIVE_NAME,
+                    .spec = *spec,
+                    .env = *env,
+                    .fuses_update = env->training && env->fuse_updates};
   s->kernels = linear_kernels_for(env->isa);
   s->base.error_factor = s->kernels->error;
   s->pass = pass_kernels_for(env->isa);

@@ -39,4 +39,15 @@ size_t linear_gradient_scratch(const linear_stage *s);
 /* dw from x and the masked dy, both as io has them. */
 void linear_weight_gradient(const linear_stage *s, const stage_io *io);
 
+/* The sum of the squares of `count` values. */
+double linear_norm2(const linear_stage *s, edge_type type, size_t count, const void *values);
+
+/* Floats that linear_gradient_norm2 needs in the workspace, for each thread. */
+size_t linear_norm_scratch(const linear_stage *s);
+
+/* See stage_ops. */
+bool linear_gradient_finite(stage *base, const stage_io *io);
+double linear_gradient_norm2(stage *base, const stage_io *io);
+bool linear_update(stage *base, const stage_io *io, const stage_update *u);
+
 #endif

@@ -295,7 +295,8 @@ static bool backward(stage *base, const stage_io *io) {
 
 static void destroy(stage *base) { free(base); }
 
-static const stage_ops ops = {repack, forward, backward, destroy};
+static const stage_ops ops = {
+    .repack = repack, .forward = forward, .backward = backward, .destroy = destroy};
 
 /* ---- preparing ------------------------------------------------------------------------------- */
 

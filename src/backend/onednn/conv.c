@@ -308,7 +308,10 @@ static void conv_destroy(stage *base) {
   free(cs);
 }
 
-static const stage_ops conv_ops = {conv_repack, conv_forward, conv_backward, conv_destroy};
+static const stage_ops conv_ops = {.repack = conv_repack,
+                                   .forward = conv_forward,
+                                   .backward = conv_backward,
+                                   .destroy = conv_destroy};
 
 vgg_status od_conv_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                            size_t size, vgg_error *err) {

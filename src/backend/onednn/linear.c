@@ -253,8 +253,10 @@ static void linear_destroy(stage *base) {
   free(ls);
 }
 
-static const stage_ops linear_ops = {linear_repack, linear_forward, linear_backward,
-                                     linear_destroy};
+static const stage_ops linear_ops = {.repack = linear_repack,
+                                     .forward = linear_forward,
+                                     .backward = linear_backward,
+                                     .destroy = linear_destroy};
 
 vgg_status od_linear_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                              size_t size, vgg_error *err) {

@@ -124,7 +124,7 @@ static run run_create(const st_file *file, const char *who, const char *precisio
                                .batch = r.n,
                                .threads = 1};
   plan *p;
-  const vgg_status status = plan_create(r.arch, &how, true, &p, &err);
+  const vgg_status status = plan_create(r.arch, &how, PLAN_GRADIENTS, &p, &err);
   if (status == VGG_ABSENT) {
     print_message("%s\n", err.message);
     return r;
@@ -167,7 +167,7 @@ static double pass(run *r) {
 
 /* Gradient t in file order; lent until the next call. */
 static const float *gradient(run *r, const net_param *t) {
-  net_param_to_file(t, engine_gradients(r->engine) + t->offset, r->tensor);
+  net_param_to_file(t, engine_gradients(r->engine)[0] + t->offset, r->tensor);
   return r->tensor;
 }
 
@@ -242,7 +242,7 @@ static void check_fp32(const char *name, const char *who) {
   for (int step = 0; step < STEPS; step++) {
     losses[step] = (float)pass(&r);
     if (step == 0) check_first_step(file, who, &r, &worst);
-    const float *g = engine_gradients(r.engine);
+    const float *g = engine_gradients(r.engine)[0];
     for (size_t i = 0; i < params_of(&r)->floats; i++) r.masters[i] -= lr * g[i];
     assert_int_equal(engine_repack(r.engine, NULL), VGG_OK);
   }
@@ -263,8 +263,8 @@ static void add_errors(run *truth, run *got, const st_tensor *norms, int row, do
   const net_params *params = params_of(truth);
   for (int t = 0; t < params->count; t++) {
     const net_param *p = &params->at[t];
-    const float *want = engine_gradients(truth->engine) + p->offset;
-    const float *have = engine_gradients(got->engine) + p->offset;
+    const float *want = engine_gradients(truth->engine)[0] + p->offset;
+    const float *have = engine_gradients(got->engine)[0] + p->offset;
     double norm = 0, error = 0;
     for (size_t i = 0; i < p->count; i++) {
       norm += (double)want[i] * want[i];
