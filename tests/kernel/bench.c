@@ -55,9 +55,9 @@ static void edges_free(edges *e) {
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
 }
 
-enum { DIRECTIONS = 3 };
+enum { FORWARD, DATA, WEIGHTS, REPACK, DIRECTIONS };
 static const char *const direction_names[DIRECTIONS] = {"forward", "backward-data",
-                                                        "backward-weights"};
+                                                        "backward-weights", "repack"};
 
 typedef struct contender {
   stage *stage; /* NULL: declined */
@@ -101,13 +101,15 @@ static bool once(contender *c, const edges *e, int direction) {
   stage_io io = c->io;
   const double start = clock_seconds();
   bool ok;
-  if (direction == 0) {
+  if (direction == FORWARD) {
     ok = c->stage->ops->forward(c->stage, &io);
+  } else if (direction == REPACK) {
+    ok = c->stage->ops->repack(c->stage, e->w, e->b, io.pack, io.workspace);
   } else {
     io.dy = e->dy;
-    io.dx = direction == 1 ? e->dx : NULL;
-    io.dw = direction == 2 ? e->dw : NULL;
-    io.db = direction == 2 ? e->db : NULL;
+    io.dx = direction == DATA ? e->dx : NULL;
+    io.dw = direction == WEIGHTS ? e->dw : NULL;
+    io.db = direction == WEIGHTS ? e->db : NULL;
     ok = c->stage->ops->backward(c->stage, &io);
   }
   sample_add(&c->samples[direction], clock_seconds() - start);
@@ -138,15 +140,25 @@ typedef struct report {
   int slower, compared;
 } report;
 
+static double median_us(contender *c, int direction) {
+  return sample_median(&c->samples[direction]) / c->io.n * 1e6;
+}
+
+/* Packing happens once a step and not at all in use; it has no part in the verdict. */
+static void print_repack(const char *layer, contender all[2]) {
+  printf("%-9s %-16s %9.1f %22s", layer, direction_names[REPACK], median_us(&all[0], REPACK), "");
+  if (all[1].stage) printf(" %9.1f", median_us(&all[1], REPACK));
+  printf("\n");
+}
+
 static void print_direction(report *r, const plan_stage *st, const char *layer, contender all[2],
                             int direction) {
-  const int n = all[0].io.n;
-  const double us = sample_median(&all[0].samples[direction]) / n * 1e6;
+  const double us = median_us(&all[0], direction);
   const double gflops = cost_flop(&st->impl->spec) / us * 1e-3;
   printf("%-9s %-16s %9.1f %8.0f %6.0f %6.1f", layer, direction_names[direction], us, gflops,
-         gflops / r->peak * 100, bytes_of(st, n) / us * 1e-3);
+         gflops / r->peak * 100, bytes_of(st, all[0].io.n) / us * 1e-3);
   if (all[1].stage) {
-    const double theirs = sample_median(&all[1].samples[direction]) / n * 1e6;
+    const double theirs = median_us(&all[1], direction);
     r->compared++;
     r->slower += us > theirs;
     printf(" %9.1f %6.2f%s", theirs, theirs / us, us > theirs ? " SLOWER" : "");
@@ -157,6 +169,8 @@ static void print_direction(report *r, const plan_stage *st, const char *layer, 
 static bool bench_stage(const check_options *o, report *r, const plan *p, int index) {
   const plan_stage *st = &p->stages[index];
   const stage_spec *spec = &st->impl->spec;
+  const char *name = p->arch->layers[st->first_layer].name;
+  if (o->layer && strncmp(name, o->layer, strlen(o->layer)) != 0) return true;
   edges e;
   contender all[2] = {{0}};
   bool ok = edges_create(&e, st, o->batch, p->params.at[st->weight].count) &&
@@ -164,9 +178,12 @@ static bool bench_stage(const check_options *o, report *r, const plan *p, int in
             contender_create(&all[1], "onednn", spec, &p->env, &e);
   const bool asked = all[0].stage && (!o->row || strstr(all[0].stage->detail, o->row));
   for (int d = 0; d < DIRECTIONS && ok && asked; d++) {
-    if (d == 1 && !spec->need_dx) continue;
+    if (d == DATA && !spec->need_dx) continue;
     ok = time_direction(all, &e, d, o->seconds);
-    if (ok) print_direction(r, st, p->arch->layers[st->first_layer].name, all, d);
+    if (ok && d == REPACK)
+      print_repack(name, all);
+    else if (ok)
+      print_direction(r, st, name, all, d);
   }
   contender_free(&all[0]), contender_free(&all[1]);
   edges_free(&e);

@@ -20,6 +20,7 @@ static const char help[] =
     "  --bench           time instead of check; the exit code is 1 if native is slower than\n"
     "                    oneDNN's convolution with its separate ReLU and pool anywhere\n"
     "  --net small|vgg11|vgg16              [all]\n"
+    "  --layer NAME      those whose names begin so: conv4, fc [all]\n"
     "  --batch N         images [16]\n"
     "  --seconds S       a layer and direction [0.3]\n";
 
@@ -61,6 +62,8 @@ static bool set(command *c, const char *name, const char *value) {
     o->threads = atoi(value);
   else if (!strcmp(name, "--net"))
     o->net = value;
+  else if (!strcmp(name, "--layer"))
+    o->layer = value;
   else if (!strcmp(name, "--batch"))
     o->batch = atoi(value);
   else if (!strcmp(name, "--seconds"))

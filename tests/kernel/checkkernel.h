@@ -17,7 +17,8 @@ typedef struct check_options {
   cpu_isa isa; /* not beyond this */
   int threads;
   /* --bench */
-  const char *net; /* "small", "vgg11" or "vgg16"; NULL: all */
+  const char *net;   /* "small", "vgg11" or "vgg16"; NULL: all */
+  const char *layer; /* those whose names begin so; NULL: all */
   int batch;
   double seconds; /* a layer and direction */
 } check_options;
