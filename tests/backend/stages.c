@@ -45,6 +45,8 @@ static const test_case cases[] = {
     {"5x5 pad 2, no pool", STAGE_CONV, 16, 6, 5, 16, 5, 1, 2, 0, 0, .relu = 1},
     {"1x1 without ReLU", STAGE_CONV, 9, 5, 4, 8, 1, 1, 0, 0, 0, .relu = 0},
     {"pool without ReLU", STAGE_CONV, 4, 8, 6, 6, 3, 1, 1, 2, 2, .relu = 0},
+    {"3x3, overlapping pool", STAGE_CONV, 20, 13, 11, 24, 3, 1, 1, 3, 2, .relu = 1},
+    {"one channel to one", STAGE_CONV, 1, 9, 7, 1, 3, 1, 1, 0, 0, .relu = 1},
     {"one pixel", STAGE_CONV, 8, 1, 1, 8, 3, 1, 1, 0, 0, .relu = 1},
     {"pooled to one pixel", STAGE_CONV, 8, 2, 3, 8, 3, 1, 1, 2, 2, .relu = 1},
     {"ReLU and dropout", STAGE_LINEAR, 128, 1, 1, 64, 1, 1, 0, 0, 0, .relu = 1, .dropout = 1},

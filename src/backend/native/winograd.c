@@ -83,14 +83,35 @@ static void interpolate_gradient(const lanes e[6], lanes g[3]) {
   }
 }
 
-static void gradient_of_channel(const lanes points[WG_POINTS], lanes g[3][3]) {
-  lanes rows[6][3];
-  for (int i = 0; i < 6; i++) interpolate_gradient(points + 6 * i, rows[i]);
-  for (int s = 0; s < 3; s++) {
-    lanes e[6], column[3];
-    for (int i = 0; i < 6; i++) memcpy(e[i], rows[i][s], sizeof e[i]);
-    interpolate_gradient((const lanes *)e, column);
-    for (int r = 0; r < 3; r++) memcpy(g[r][s], column[r], sizeof column[r]);
+/* 16 input x 16 output channels of S at one point, all groups added in order. */
+static void sum_groups(const float *from, size_t wide, int groups, size_t size,
+                       lanes sum[WG_LANES]) {
+  for (int c = 0; c < WG_LANES; c++, from += wide) {
+    __builtin_prefetch(from + WG_LANES * wide, 0, 2); /* the next block's: runs are too short for */
+    memcpy(sum[c], from, sizeof sum[c]);              /* the processor to see where they lead */
+    for (int group = 1; group < groups; group++)
+      for (int k = 0; k < WG_LANES; k++) sum[c][k] += from[(size_t)group * size + (size_t)k];
+  }
+}
+
+/* Likewise from all points to the nine taps. S is read line after line, six streams at a time. */
+static void gradient_of_block(const float *from, size_t step, size_t wide, int groups, size_t size,
+                              lanes taps[9][WG_LANES]) {
+  lanes rows[6][3][WG_LANES], points[6][WG_LANES], e[6], g[3];
+  for (int i = 0; i < 6; i++) {
+    for (int j = 0; j < 6; j++, from += step) sum_groups(from, wide, groups, size, points[j]);
+    for (int c = 0; c < WG_LANES; c++) {
+      for (int j = 0; j < 6; j++) memcpy(e[j], points[j][c], sizeof e[j]);
+      interpolate_gradient((const lanes *)e, g);
+      for (int t = 0; t < 3; t++) memcpy(rows[i][t][c], g[t], sizeof g[t]);
+    }
+  }
+  for (int t = 0; t < 3; t++) {
+    for (int c = 0; c < WG_LANES; c++) {
+      for (int i = 0; i < 6; i++) memcpy(e[i], rows[i][t][c], sizeof e[i]);
+      interpolate_gradient((const lanes *)e, g);
+      for (int r = 0; r < 3; r++) memcpy(taps[3 * r + t][c], g[r], sizeof g[r]);
+    }
   }
 }
 
@@ -99,19 +120,18 @@ void wg_filter_gradient(int wide, int C, int K, int groups, const float *S, int 
   const size_t step = (size_t)wg_round(C, WG_LANES) * (size_t)wide; /* from point to point */
   const size_t size = (size_t)(wg_round(K, wide) / wide) * WG_POINTS * step;
 #pragma omp parallel for num_threads(threads) schedule(static) collapse(2)
-  for (int first = 0; first < K; first += WG_LANES) {
-    for (int c = 0; c < C; c++) {
-      lanes points[WG_POINTS], g[3][3];
-      const float *from =
-          S + (size_t)(first / wide) * WG_POINTS * step + (size_t)(c * wide + first % wide);
-      for (int p = 0; p < WG_POINTS; p++) memcpy(points[p], from + p * step, sizeof points[p]);
-      for (int group = 1; group < groups; group++)
-        for (int p = 0; p < WG_POINTS; p++)
-          for (int k = 0; k < WG_LANES; k++) points[p][k] += from[group * size + p * step + k];
-      gradient_of_channel((const lanes *)points, g);
-      for (int k = 0; k < WG_LANES && first + k < K; k++)
+  for (int k0 = 0; k0 < K; k0 += WG_LANES) {
+    for (int c0 = 0; c0 < C; c0 += WG_LANES) {
+      lanes taps[9][WG_LANES];
+      const size_t strip = (size_t)(k0 / wide) * WG_POINTS * step;
+      gradient_of_block(S + strip + (size_t)(c0 * wide + k0 % wide), step, (size_t)wide, groups,
+                        size, taps);
+      const int ks = K - k0 < WG_LANES ? K - k0 : WG_LANES;
+      const int cs = C - c0 < WG_LANES ? C - c0 : WG_LANES;
+      for (int k = 0; k < ks; k++)
         for (int rs = 0; rs < 9; rs++)
-          dw[((size_t)(first + k) * 9 + rs) * C + c] = g[rs / 3][rs % 3][k];
+          for (int c = 0; c < cs; c++)
+            dw[((size_t)(k0 + k) * 9 + (size_t)rs) * (size_t)C + (size_t)(c0 + c)] = taps[rs][c][k];
     }
   }
 }

@@ -23,16 +23,22 @@
  * the filter is F(3x3, 4x4): B' of the input times the outputs' gradient evaluated at the points,
  * reduced over tiles, then taken back.
  *
- * Tiles are numbered through all images: image, tile row, tile column. Blocks of tiles stand in
- * panels, output channels in groups that are `wide`, so that the products of a panel and a group
- * stay in registers. Each instruction set has its own sizes of both, see wg_kernels:
+ * Tiles are numbered through all images: image, tile row, tile column. A block of tiles stands in
+ * panels of `rows` tiles, output channels in groups that are `wide`, so that the products of a
+ * panel and a group stay in registers. Each instruction set has its own greatest `rows` and its
+ * `wide`, see wg_kernels:
  *
- *    V  [36][panel][C/16][tile][16]        D  [36][panel][K/wide][tile][wide]
- *    U  [K/wide][36][C][wide]              M  [36][K/wide][panel][tile][wide]
+ *    V  [36][panel][C/16][row][16]         M  [36][panel][row][wide], of one group at a time
+ *    U  [K/wide][36][C][wide]
+ *
+ * The filters' gradient takes all tiles of a block for one panel:
+ *
+ *    V  [36][C/16][tile][16]               D  [36][K/wide][tile][wide]
  *    S  [K/wide][36][C][wide]
  *
  * with C rounded up to 16 and K to `wide` by zeros. `plane` is the distance of two points in
  * floats: an odd number of cache lines, or 36 planes would fall on the same few sets of the cache.
+ * Rows that the last panel lacks are whatever was there; their products are never read.
  *
  * A NaN or an infinity in a tile's input reaches every output that depends on it, and may spread as
  * NaN to the rest of its tile.
@@ -80,29 +86,30 @@ typedef struct wg_target {
  * in two dimensions. F(3x3, 4x4) comes to 2.45 the same way. */
 enum { WG_ERROR = 8 };
 
+/* M = V U for one point: v [panels][c16][rows][16], u [c16 * 16][wide], m [panels][rows][wide]. */
 typedef void (*wg_product)(int panels, int c16, const float *v, const float *u, float *m);
 
 typedef struct wg_kernels {
   const char *name;
   cpu_isa isa;
   double error;    /* bound of its sums, see error_factor in backend.h */
-  int panel, wide; /* tiles, and output channels; wide is a multiple of 16 */
-  /* `count` tiles from number `first` become V; the last panel is filled up with zeros. */
-  void (*input)(const wg_grid *g, const wg_source *x, size_t first, int count, float *V,
+  int panel, wide; /* most rows of a panel, and output channels; wide is a multiple of 16 */
+  /* `count` tiles from number `first` become V, in panels of `rows`. */
+  void (*input)(const wg_grid *g, const wg_source *x, size_t first, int count, int rows, float *V,
                 size_t plane);
-  /* Likewise their 4x4 tiles become D; adds every value to sums[C rounded up to wide]. */
-  void (*gradient)(const wg_grid *g, const wg_source *dz, size_t first, int count, float *D,
-                   size_t plane, float *sums);
-  /* M = V U for one point: v [panels][c16][panel][16], u [c16 * 16][wide], m [panels][panel][wide].
-   * product[i] takes the first 16 (i + 1) of the `wide` output channels; the rest of m is not
-   * written. */
-  wg_product product[2];
-  /* M of output channels wide * k .. goes back to outputs. M is that of the first of them. */
+  /* Likewise their 4x4 tiles become the first `count` of `tiles` of D; adds every value to
+   * sums[C rounded up to wide]. */
+  void (*gradient)(const wg_grid *g, const wg_source *dz, size_t first, int count, int tiles,
+                   float *D, size_t plane, float *sums);
+  /* product[rows - 1][i] takes the first 16 (i + 1) of the `wide` output channels; the rest of m is
+   * not written. */
+  const wg_product (*product)[2];
+  /* M of output channels wide * k .. goes back to outputs. */
   void (*output)(const wg_grid *g, const wg_target *y, size_t first, int count, int k,
                  const float *M, size_t plane);
-  /* s [c16 * 16][wide] += sum over tiles of v times d, for one point; d [panels][..][panel][wide]
-   * with d_step floats from panel to panel. */
-  void (*accumulate)(int panels, int c16, const float *v, const float *d, size_t d_step, float *s);
+  /* s [c16 * 16][wide] += sum over tiles of v [c16][tiles][16] times d [tiles][wide], for one
+   * point; `fresh`: = instead of +=. */
+  void (*accumulate)(int tiles, int c16, bool fresh, const float *v, const float *d, float *s);
 } wg_kernels;
 
 /* The fastest row not beyond `isa`; NULL: there is none. */

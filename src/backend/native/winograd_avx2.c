@@ -16,17 +16,17 @@ enum { PANEL = 6, WIDE = 16 };
 
 #include "backend/native/winograd_rows.h"
 
-static void product(int panels, int c16, const float *v, const float *u, float *m) {
-  for (int panel = 0; panel < panels; panel++, m += PANEL * WIDE) {
+INLINE void multiply(int rows, int panels, int c16, const float *v, const float *u, float *m) {
+  for (int panel = 0; panel < panels; panel++, m += rows * WIDE) {
     vec acc[PANEL][2];
 #pragma GCC unroll 6
-    for (int i = 0; i < PANEL; i++) acc[i][0] = acc[i][1] = splat(0);
+    for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = splat(0);
     const float *row = u;
-    for (int c = 0; c < c16; c++, v += PANEL * WG_LANES) {
+    for (int c = 0; c < c16; c++, v += rows * WG_LANES) {
       for (int lane = 0; lane < WG_LANES; lane++, row += WIDE) {
         const vec u0 = load(row), u1 = load(row + VEC);
 #pragma GCC unroll 6
-        for (int i = 0; i < PANEL; i++) {
+        for (int i = 0; i < rows; i++) {
           const vec x = splat(v[i * WG_LANES + lane]);
           acc[i][0] = fmadd(x, u0, acc[i][0]);
           acc[i][1] = fmadd(x, u1, acc[i][1]);
@@ -34,33 +34,39 @@ static void product(int panels, int c16, const float *v, const float *u, float *
       }
     }
 #pragma GCC unroll 6
-    for (int i = 0; i < PANEL; i++) {
+    for (int i = 0; i < rows; i++) {
       store(m + i * WIDE, acc[i][0]);
       store(m + i * WIDE + VEC, acc[i][1]);
     }
   }
 }
 
+#define ALL_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define DEFINE(rows)                                                                          \
+  static void product_##rows(int panels, int c16, const float *v, const float *u, float *m) { \
+    multiply(rows, panels, c16, v, u, m);                                                     \
+  }
+#define NAME(rows) {product_##rows},
+ALL_ROWS(DEFINE)
+static const wg_product products[PANEL][2] = {ALL_ROWS(NAME)};
+
 /* `rows` input channels x 16 output channels stay in registers while the tiles go by. */
-INLINE void accumulate_rows(int rows, int panels, const float *v, size_t v_step, const float *d,
-                            size_t d_step, float *s) {
+INLINE void accumulate_rows(int rows, int tiles, bool fresh, const float *v, const float *d,
+                            float *s) {
   vec acc[6][2];
 #pragma GCC unroll 6
   for (int i = 0; i < rows; i++) {
-    acc[i][0] = load(s + i * WIDE);
-    acc[i][1] = load(s + i * WIDE + VEC);
+    acc[i][0] = fresh ? splat(0) : load(s + i * WIDE);
+    acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
   }
-  for (int panel = 0; panel < panels; panel++, v += v_step, d += d_step) {
-    const float *vp = v, *dp = d;
 #pragma GCC unroll 1
-    for (int t = 0; t < PANEL; t++, vp += WG_LANES, dp += WIDE) {
-      const vec d0 = load(dp), d1 = load(dp + VEC);
+  for (int t = 0; t < tiles; t++, v += WG_LANES, d += WIDE) {
+    const vec d0 = load(d), d1 = load(d + VEC);
 #pragma GCC unroll 6
-      for (int i = 0; i < rows; i++) {
-        const vec x = splat(vp[i]);
-        acc[i][0] = fmadd(x, d0, acc[i][0]);
-        acc[i][1] = fmadd(x, d1, acc[i][1]);
-      }
+    for (int i = 0; i < rows; i++) {
+      const vec x = splat(v[i]);
+      acc[i][0] = fmadd(x, d0, acc[i][0]);
+      acc[i][1] = fmadd(x, d1, acc[i][1]);
     }
   }
 #pragma GCC unroll 6
@@ -71,13 +77,11 @@ INLINE void accumulate_rows(int rows, int panels, const float *v, size_t v_step,
 }
 
 /* The 16 rows of a line of V, as many at a time as there are registers for. */
-static void accumulate(int panels, int c16, const float *v, const float *d, size_t d_step,
-                       float *s) {
-  const size_t v_step = (size_t)c16 * PANEL * WG_LANES;
-  for (int c = 0; c < c16; c++, v += PANEL * WG_LANES, s += WG_LANES * WIDE) {
-    accumulate_rows(6, panels, v, v_step, d, d_step, s);
-    accumulate_rows(5, panels, v + 6, v_step, d, d_step, s + 6 * WIDE);
-    accumulate_rows(5, panels, v + 11, v_step, d, d_step, s + 11 * WIDE);
+static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s) {
+  for (int c = 0; c < c16; c++, v += (ptrdiff_t)tiles * WG_LANES, s += WG_LANES * WIDE) {
+    accumulate_rows(6, tiles, fresh, v, d, s);
+    accumulate_rows(5, tiles, fresh, v + 6, d, s + 6 * WIDE);
+    accumulate_rows(5, tiles, fresh, v + 11, d, s + 11 * WIDE);
   }
 }
 
@@ -89,6 +93,6 @@ const wg_kernels wg_avx2 = {.name = "winograd_f4x4_fp32_avx2",
                             .wide = WIDE,
                             .input = input,
                             .gradient = gradient,
-                            .product = {product},
+                            .product = products,
                             .output = output,
                             .accumulate = accumulate};

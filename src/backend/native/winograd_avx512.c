@@ -16,79 +16,68 @@ enum { PANEL = 14, WIDE = 32 };
 
 #include "backend/native/winograd_rows.h"
 
-static void product_half(int panels, int c16, const float *v, const float *u, float *m) {
-  for (int panel = 0; panel < panels; panel++, m += PANEL * WIDE) {
-    vec acc[PANEL];
-#pragma GCC unroll 14
-    for (int i = 0; i < PANEL; i++) acc[i] = _mm512_setzero_ps();
-    const float *row = u;
-    for (int c = 0; c < c16; c++, v += PANEL * WG_LANES) {
-      for (int lane = 0; lane < WG_LANES; lane++, row += WIDE) {
-        const vec u0 = _mm512_load_ps(row);
-#pragma GCC unroll 14
-        for (int i = 0; i < PANEL; i++)
-          acc[i] = _mm512_fmadd_ps(splat(v[i * WG_LANES + lane]), u0, acc[i]);
-      }
-    }
-#pragma GCC unroll 14
-    for (int i = 0; i < PANEL; i++) _mm512_store_ps(m + i * WIDE, acc[i]);
-  }
-}
-
-static void product(int panels, int c16, const float *v, const float *u, float *m) {
-  for (int panel = 0; panel < panels; panel++, m += PANEL * WIDE) {
+INLINE void multiply(int rows, int halves, int panels, int c16, const float *v, const float *u,
+                     float *m) {
+  for (int panel = 0; panel < panels; panel++, m += rows * WIDE) {
     vec acc[PANEL][2];
 #pragma GCC unroll 14
-    for (int i = 0; i < PANEL; i++) acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+    for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = splat(0);
     const float *row = u;
-    for (int c = 0; c < c16; c++, v += PANEL * WG_LANES) {
+    for (int c = 0; c < c16; c++, v += rows * WG_LANES) {
+#pragma GCC unroll 1
       for (int lane = 0; lane < WG_LANES; lane++, row += WIDE) {
-        const vec u0 = _mm512_load_ps(row), u1 = _mm512_load_ps(row + WG_LANES);
+        const vec u0 = load(row), u1 = halves == 2 ? load(row + VEC) : u0;
 #pragma GCC unroll 14
-        for (int i = 0; i < PANEL; i++) {
+        for (int i = 0; i < rows; i++) {
           const vec x = splat(v[i * WG_LANES + lane]);
-          acc[i][0] = _mm512_fmadd_ps(x, u0, acc[i][0]);
-          acc[i][1] = _mm512_fmadd_ps(x, u1, acc[i][1]);
+          acc[i][0] = fmadd(x, u0, acc[i][0]);
+          if (halves == 2) acc[i][1] = fmadd(x, u1, acc[i][1]);
         }
       }
     }
 #pragma GCC unroll 14
-    for (int i = 0; i < PANEL; i++) {
-      _mm512_store_ps(m + i * WIDE, acc[i][0]);
-      _mm512_store_ps(m + i * WIDE + WG_LANES, acc[i][1]);
+    for (int i = 0; i < rows; i++) {
+      store(m + i * WIDE, acc[i][0]);
+      if (halves == 2) store(m + i * WIDE + VEC, acc[i][1]);
     }
   }
 }
 
+#define ALL_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define DEFINE(rows, halves)                                                                 \
+  static void product_##rows##_##halves(int panels, int c16, const float *v, const float *u, \
+                                        float *m) {                                          \
+    multiply(rows, halves, panels, c16, v, u, m);                                            \
+  }
+#define DEFINE_BOTH(rows) DEFINE(rows, 1) DEFINE(rows, 2)
+#define NAME_BOTH(rows) {product_##rows##_1, product_##rows##_2},
+ALL_ROWS(DEFINE_BOTH)
+static const wg_product products[PANEL][2] = {ALL_ROWS(NAME_BOTH)};
+
 /* 8 input channels x 32 output channels stay in 16 registers while the tiles go by. */
-static void accumulate(int panels, int c16, const float *v, const float *d, size_t d_step,
-                       float *s) {
+static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s) {
   enum { ROWS = 8 };
-  const size_t v_step = (size_t)c16 * PANEL * WG_LANES;
   for (int block = 0; block < 2 * c16; block++, s += ROWS * WIDE) {
-    const float *vb = v + (size_t)(block / 2) * PANEL * WG_LANES + (block % 2) * ROWS;
+    const float *vp = v + (ptrdiff_t)(block / 2) * tiles * WG_LANES + block % 2 * ROWS, *dp = d;
     vec acc[ROWS][2];
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; i++) {
-      acc[i][0] = _mm512_load_ps(s + i * WIDE);
-      acc[i][1] = _mm512_load_ps(s + i * WIDE + WG_LANES);
+      acc[i][0] = fresh ? splat(0) : load(s + i * WIDE);
+      acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
     }
-    for (int panel = 0; panel < panels; panel++) {
-      const float *vp = vb + (size_t)panel * v_step, *dp = d + (size_t)panel * d_step;
-      for (int t = 0; t < PANEL; t++, vp += WG_LANES, dp += WIDE) {
-        const vec d0 = _mm512_load_ps(dp), d1 = _mm512_load_ps(dp + WG_LANES);
+    for (int t = 0; t < tiles; t++, vp += WG_LANES, dp += WIDE) {
+      const vec d0 = load(dp), d1 = load(dp + VEC);
 #pragma GCC unroll 8
-        for (int i = 0; i < ROWS; i++) {
-          const vec x = splat(vp[i]);
-          acc[i][0] = _mm512_fmadd_ps(x, d0, acc[i][0]);
-          acc[i][1] = _mm512_fmadd_ps(x, d1, acc[i][1]);
-        }
+      for (int i = 0; i < ROWS; i++) {
+        const vec x = splat(vp[i]);
+        acc[i][0] = fmadd(x, d0, acc[i][0]);
+        acc[i][1] = fmadd(x, d1, acc[i][1]);
       }
     }
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; i++) {
-      _mm512_store_ps(s + i * WIDE, acc[i][0]);
-      _mm512_store_ps(s + i * WIDE + WG_LANES, acc[i][1]);
+      store(s + i * WIDE, acc[i][0]);
+      store(s + i * WIDE + VEC, acc[i][1]);
     }
   }
 }
@@ -101,6 +90,6 @@ const wg_kernels wg_avx512 = {.name = "winograd_f4x4_fp32_avx512",
                               .wide = WIDE,
                               .input = input,
                               .gradient = gradient,
-                              .product = {product_half, product},
+                              .product = products,
                               .output = output,
                               .accumulate = accumulate};

@@ -3,7 +3,7 @@
  * Winograd's transforms, once for all instruction sets. Include it from a file that has included
  * the set's lanes header, VEC values in a register, and has said what its products take:
  *
- *     enum { PANEL, WIDE };   tiles in a panel, output channels of a product; see wg_kernels
+ *     enum { WIDE };   output channels of a product; see wg_kernels
  *
  * Transforms load with masks: a column outside the picture, a channel beyond C and a place that the
  * pool or the ReLU has closed are all a zero in the mask, and so is a row outside.
@@ -179,41 +179,30 @@ INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool poo
     transform_input(&view, bf16, pooled, false, V, plane);
 }
 
-/* Zeros in place of the tiles that the last panel lacks. */
-static void clear_tail(int count, int step, float *V, size_t plane, int blocks, size_t panel) {
-  for (int t = count; t % PANEL != 0; t++)
-    for (int block = 0; block < blocks; block++)
-      for (int p = 0; p < WG_POINTS; p++)
-        memset(V + p * plane + (size_t)(t / PANEL) * panel +
-                   (size_t)(block * PANEL + t % PANEL) * step,
-               0, (size_t)step * sizeof *V);
-}
-
 INLINE void input_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, size_t first,
-                        int count, float *V, size_t plane) {
-  const int c16 = wg_round(s->C, WG_LANES) / WG_LANES;
-  const size_t panel = (size_t)c16 * PANEL * WG_LANES;
+                        int count, int rows, float *V, size_t plane) {
+  const int C = wg_round(s->C, WG_LANES);
+  const ptrdiff_t panel = (ptrdiff_t)C * rows, block = (ptrdiff_t)rows * WG_LANES;
   place p = place_of(g, first);
-  for (int t = 0; t < count; t++) {
-    float *to = V + (size_t)(t / PANEL) * panel + (size_t)(t % PANEL) * WG_LANES;
-    for (int c = 0; c < c16 * WG_LANES; c += VEC)
-      input_tile(g, s, bf16, pooled, p, c,
-                 to + (size_t)(c / WG_LANES * PANEL) * WG_LANES + c % WG_LANES, plane);
+  for (int t = 0, row = 0; t < count; t++) {
+    float *to = V + row * WG_LANES;
+    for (int c = 0; c < C; c += VEC)
+      input_tile(g, s, bf16, pooled, p, c, to + c / WG_LANES * block + c % WG_LANES, plane);
     next_place(g, &p);
+    if (++row == rows) row = 0, V += panel;
   }
-  clear_tail(count, WG_LANES, V, plane, c16, panel);
 }
 
-static void input(const wg_grid *g, const wg_source *s, size_t first, int count, float *V,
+static void input(const wg_grid *g, const wg_source *s, size_t first, int count, int rows, float *V,
                   size_t plane) {
   if (s->masks && s->bf16)
-    input_tiles(g, s, true, true, first, count, V, plane);
+    input_tiles(g, s, true, true, first, count, rows, V, plane);
   else if (s->masks)
-    input_tiles(g, s, false, true, first, count, V, plane);
+    input_tiles(g, s, false, true, first, count, rows, V, plane);
   else if (s->bf16)
-    input_tiles(g, s, true, false, first, count, V, plane);
+    input_tiles(g, s, true, false, first, count, rows, V, plane);
   else
-    input_tiles(g, s, false, false, first, count, V, plane);
+    input_tiles(g, s, false, false, first, count, rows, V, plane);
 }
 
 INLINE void transform_gradient(const tile_view *view, bool bf16, bool pooled, bool whole, float *D,
@@ -248,31 +237,27 @@ INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool 
 }
 
 INLINE void gradient_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled,
-                           size_t first, int count, float *D, size_t plane, float *sums) {
-  const int blocks = wg_round(s->C, WIDE) / WIDE;
-  const size_t panel = (size_t)blocks * PANEL * WIDE;
+                           size_t first, int count, int tiles, float *D, size_t plane,
+                           float *sums) {
+  const ptrdiff_t group = (ptrdiff_t)tiles * WIDE;
   place p = place_of(g, first);
-  for (int t = 0; t < count; t++) {
-    for (int channel = 0; channel < wg_round(s->C, WG_LANES); channel += VEC) {
-      float *to = D + (size_t)(t / PANEL) * panel +
-                  (size_t)(channel / WIDE * PANEL + t % PANEL) * WIDE + channel % WIDE;
-      gradient_tile(g, s, bf16, pooled, p, channel, to, plane, sums + channel);
-    }
+  for (int t = 0; t < count; t++, D += WIDE) {
+    for (int c = 0; c < wg_round(s->C, WG_LANES); c += VEC)
+      gradient_tile(g, s, bf16, pooled, p, c, D + c / WIDE * group + c % WIDE, plane, sums + c);
     next_place(g, &p);
   }
-  clear_tail(count, WIDE, D, plane, blocks, panel);
 }
 
-static void gradient(const wg_grid *g, const wg_source *s, size_t first, int count, float *D,
-                     size_t plane, float *sums) {
+static void gradient(const wg_grid *g, const wg_source *s, size_t first, int count, int tiles,
+                     float *D, size_t plane, float *sums) {
   if (s->masks && s->bf16)
-    gradient_tiles(g, s, true, true, first, count, D, plane, sums);
+    gradient_tiles(g, s, true, true, first, count, tiles, D, plane, sums);
   else if (s->masks)
-    gradient_tiles(g, s, false, true, first, count, D, plane, sums);
+    gradient_tiles(g, s, false, true, first, count, tiles, D, plane, sums);
   else if (s->bf16)
-    gradient_tiles(g, s, true, false, first, count, D, plane, sums);
+    gradient_tiles(g, s, true, false, first, count, tiles, D, plane, sums);
   else
-    gradient_tiles(g, s, false, false, first, count, D, plane, sums);
+    gradient_tiles(g, s, false, false, first, count, tiles, D, plane, sums);
 }
 
 /* Row i of windows of a tile. */

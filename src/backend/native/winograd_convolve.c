@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Forward and backward-data: how tiles and output channels are divided.
+ *
+ *   many tiles   every thread has a range of tiles of its own and takes it block by block, with V
+ *                and M in its own caches; U passes by once a block
+ *   few tiles    the threads transform all tiles together and then divide the strips of output
+ *                channels, so that each part of U is read by one thread
+ *
+ * No sum is divided, so both give the same bits, whatever the number of threads.
+ */
+#include <omp.h>
+
+#include "backend/native/winograd_stage.h"
+
+/* Tiles in a block: enough that U, read once a block, costs little; few enough that V and M stay
+ * near. */
+int wg_block_tiles(int C) { return C <= 64 ? 28 : C <= 128 ? 42 : 56; }
+
+/* How `tiles` stand in panels: as few as can be, of equal rows. */
+typedef struct panels {
+  int count, rows;
+} panels;
+
+static panels panels_for(const wg_stage *s, size_t tiles) {
+  const int most = s->kernels->panel, count = ((int)tiles + most - 1) / most;
+  return (panels){count, ((int)tiles + count - 1) / count};
+}
+
+static size_t plane_of(panels p, int channels) {
+  return wg_plane((size_t)(p.count * p.rows) * (size_t)channels);
+}
+
+static size_t v_plane(const wg_source *x, panels p) {
+  return plane_of(p, wg_round(x->C, WG_LANES));
+}
+static size_t m_plane(const wg_stage *s, panels p) { return plane_of(p, s->kernels->wide); }
+
+/* Panels, rounded up, of any number of tiles up to this. */
+static panels bound_of(const wg_stage *s, size_t tiles) {
+  const int most = s->kernels->panel;
+  return (panels){((int)tiles + most - 1) / most + 1, most};
+}
+
+/* One thread's tiles and their share of V and M may be a quarter more than a block. */
+size_t wg_convolve_floats(const wg_stage *s, int C, int K) {
+  (void)K;
+  const size_t threads = (size_t)s->base.env.threads, block = (size_t)wg_block_tiles(C);
+  const panels own = bound_of(s, block + block / 4);
+  const panels all = bound_of(s, wg_least(threads * block, wg_tiles(s, s->base.env.max_n)));
+  const wg_source x = {.C = C};
+  const size_t apart = threads * (v_plane(&x, own) + m_plane(s, own));
+  const size_t together = v_plane(&x, all) + threads * m_plane(s, all);
+  return WG_POINTS * wg_most(apart, together);
+}
+
+wg_ahead wg_look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_t count,
+                       size_t calls) {
+  enum { LINE = 64 };
+  const size_t H = (size_t)(s->masks ? g->H / 2 : g->H), W = (size_t)(s->masks ? g->W / 2 : g->W);
+  const size_t TY = (size_t)g->TY, TX = (size_t)g->TX, tile = s->masks ? 2 : 4;
+  const size_t begin = first / TX, end = (first + count + TX - 1) / TX; /* tile rows */
+  const size_t row = W * (size_t)s->C * (s->bf16 ? 2 : 4);
+  /* All images' rows are one after the other. */
+  const size_t top = begin / TY * H + begin % TY * tile + 1;
+  size_t bottom = end / TY * H + end % TY * tile + 1;
+  if (bottom < top) bottom = top;
+  const size_t lines = ((bottom - top) * row / calls + LINE - 1) / LINE;
+  const char *values = s->values;
+  return (wg_ahead){values + top * row, values + bottom * row, lines * LINE};
+}
+
+/* Panels p .. stop - 1 of a strip of output channels: 36 products, transformed back. V is that of
+ * the tiles from number `first` on, `count` in all. */
+typedef struct strip_work {
+  const wg_source *x;
+  const wg_target *y;
+  const float *U, *V;
+  size_t v_plane, first, count;
+  panels panels;
+} strip_work;
+
+static void multiply_strip(const wg_stage *s, const strip_work *w, int strip, int p, int stop,
+                           wg_ahead *next, float *M) {
+  const wg_kernels *k = s->kernels;
+  const int c16 = wg_round(w->x->C, WG_LANES) / WG_LANES, rows = w->panels.rows;
+  const int left = w->y->C - strip * k->wide, outs = left < k->wide ? left : k->wide;
+  const wg_product product = k->product[rows - 1][(outs - 1) / WG_LANES];
+  const size_t u_step = (size_t)(c16 * WG_LANES * k->wide), tile = (size_t)(p * rows);
+  const size_t mp = plane_of((panels){stop - p, rows}, k->wide);
+  const float *V = w->V + tile * (size_t)(c16 * WG_LANES);
+  const float *U = w->U + (size_t)(strip * WG_POINTS) * u_step;
+  for (int point = 0; point < WG_POINTS; point++, U += u_step) {
+    wg_fetch(next);
+    product(stop - p, c16, V + (size_t)point * w->v_plane, U, M + (size_t)point * mp);
+  }
+  const size_t tiles = wg_least(w->count - tile, (size_t)((stop - p) * rows));
+  k->output(&s->grid, w->y, w->first + tile, (int)tiles, strip, M, mp);
+}
+
+static void convolve_range(const wg_stage *s, strip_work w, size_t first, size_t stop,
+                           float *scratch) {
+  const int strips = wg_strips(s, w.y->C);
+  const size_t block = (size_t)wg_block_tiles(w.x->C), calls = (size_t)(WG_POINTS * strips);
+  for (w.first = first; w.first < stop; w.first += w.count) {
+    w.count = wg_next_block(stop - w.first, block);
+    w.panels = panels_for(s, w.count);
+    w.v_plane = v_plane(w.x, w.panels);
+    w.V = scratch;
+    float *M = scratch + WG_POINTS * w.v_plane;
+    const size_t next = w.first + w.count;
+    wg_ahead ahead = wg_look_ahead(&s->grid, w.x, next, wg_next_block(stop - next, block), calls);
+    s->kernels->input(&s->grid, w.x, w.first, (int)w.count, w.panels.rows, scratch, w.v_plane);
+    for (int strip = 0; strip < strips; strip++)
+      multiply_strip(s, &w, strip, 0, w.panels.count, &ahead, M);
+  }
+}
+
+static void convolve_apart(const wg_stage *s, const strip_work *w, size_t tiles, float *scratch) {
+  const int threads = s->base.env.threads;
+  const panels own = bound_of(s, (size_t)(wg_block_tiles(w->x->C) * 5 / 4));
+  const size_t each = WG_POINTS * (v_plane(w->x, own) + m_plane(s, own));
+#pragma omp parallel num_threads(threads)
+  {
+    const size_t thread = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads();
+    convolve_range(s, *w, tiles * thread / all, tiles * (thread + 1) / all,
+                   scratch + thread * each);
+  }
+}
+
+/* V of the panels from p on, to the end of its share. */
+static void transform_panels(const wg_stage *s, const strip_work *w, int p, int stop, float *V) {
+  const size_t tile = (size_t)(p * w->panels.rows), end = (size_t)(stop * w->panels.rows);
+  if (p < stop)
+    s->kernels->input(&s->grid, w->x, w->first + tile, (int)(wg_least(end, w->count) - tile),
+                      w->panels.rows, V + tile * (size_t)wg_round(w->x->C, WG_LANES), w->v_plane);
+}
+
+static void convolve_together(const wg_stage *s, strip_work w, size_t tiles, float *scratch) {
+  const int threads = s->base.env.threads, strips = wg_strips(s, w.y->C);
+  w.count = tiles;
+  w.panels = panels_for(s, tiles);
+  w.v_plane = v_plane(w.x, w.panels);
+  w.V = scratch;
+  float *M = scratch + WG_POINTS * w.v_plane;
+  const size_t m_each = WG_POINTS * m_plane(s, w.panels);
+  const int count = w.panels.count, units = strips * count;
+#pragma omp parallel num_threads(threads)
+  {
+    const int thread = omp_get_thread_num(), all = omp_get_num_threads();
+    transform_panels(s, &w, count * thread / all, count * (thread + 1) / all, scratch);
+#pragma omp barrier
+    const int stop = units * (thread + 1) / all;
+    wg_ahead nothing = {0};
+    for (int unit = units * thread / all, next; unit < stop; unit = next) {
+      const int strip = unit / count, begin = strip * count;
+      next = begin + count < stop ? begin + count : stop;
+      multiply_strip(s, &w, strip, unit - begin, next - begin, &nothing,
+                     M + (size_t)thread * m_each);
+    }
+  }
+}
+
+void wg_convolve(const wg_stage *s, int n, const wg_source *x, const wg_target *y, const float *U,
+                 float *scratch) {
+  const size_t tiles = wg_tiles(s, n);
+  const strip_work w = {.x = x, .y = y, .U = U};
+  const size_t threads = (size_t)s->base.env.threads;
+  if (threads > 1 && tiles < threads * (size_t)wg_block_tiles(x->C))
+    convolve_together(s, w, tiles, scratch);
+  else
+    convolve_apart(s, &w, tiles, scratch);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The filters' gradient sums over tiles, and a sum's order must not depend on the threads.
+ *
+ *   small S   the tiles are divided into as many groups as copies of S fit into 32 MB, each summed
+ *             in order by one thread, with V and D in its own caches; then the groups are added in
+ *             order
+ *   large S   the threads transform a block of tiles together and then divide S, by strip of output
+ *             channels and point: there is one S, and it passes by once for many tiles
+ *
+ * Which way is taken, and all numbers of groups and tiles, depend on the shape alone.
+ */
+#include <omp.h>
+#include <string.h>
+
+#include "backend/native/winograd_stage.h"
+
+enum { BLOCK = 28, BLOCK_LARGE = 56, BLOCK_TOGETHER = 128, CHUNK = 8, GROUPS = 8 };
+
+static bool is_large(int C, int K) {
+  enum { BOUND = 32 << 20 };
+  return (size_t)wg_round(C, WG_LANES) * (size_t)wg_round(K, WG_LANES) >
+         BOUND / (GROUPS * WG_POINTS * sizeof(float));
+}
+
+static size_t block_tiles(int C, int K) {
+  return is_large(C, K) ? BLOCK_TOGETHER : C <= 64 && K <= 64 ? BLOCK : BLOCK_LARGE;
+}
+
+static size_t most_tiles(int C, int K) { return block_tiles(C, K) * 5 / 4; }
+
+static size_t v_plane(size_t tiles, int C) {
+  return wg_plane(tiles * (size_t)wg_round(C, WG_LANES));
+}
+
+static size_t d_plane(const wg_stage *s, size_t tiles, int K) {
+  return wg_plane(tiles * (size_t)wg_round(K, s->kernels->wide));
+}
+
+static size_t v_and_d(const wg_stage *s, size_t tiles, int C, int K) {
+  return WG_POINTS * (v_plane(tiles, C) + d_plane(s, tiles, K));
+}
+
+static size_t chunks_of(size_t tiles) { return (tiles + CHUNK - 1) / CHUNK; }
+
+size_t wg_reduce_floats(const wg_stage *s, int C, int K) {
+  const size_t padded = (size_t)wg_round(K, s->kernels->wide), S = wg_u_floats(s, C, K);
+  const size_t work = v_and_d(s, most_tiles(C, K), C, K);
+  if (is_large(C, K)) return work + S + chunks_of(most_tiles(C, K)) * padded;
+  return (size_t)s->base.env.threads * work + GROUPS * (S + padded);
+}
+
+/* ---- small S --------------------------------------------------------------------------------- */
+
+/* The sums of one group: its range of tiles, block by block. */
+static void reduce_group(const wg_stage *s, const wg_source *x, const wg_source *dz, size_t first,
+                         size_t stop, float *scratch, float *S, float *sums) {
+  const wg_kernels *k = s->kernels;
+  const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, strips = wg_strips(s, dz->C);
+  const size_t s_step = (size_t)(c16 * WG_LANES * k->wide), calls = (size_t)(WG_POINTS * strips);
+  const size_t block = block_tiles(x->C, dz->C);
+  memset(sums, 0, (size_t)(strips * k->wide) * sizeof *sums);
+  if (first == stop) memset(S, 0, calls * s_step * sizeof *S);
+  for (size_t t = first, count; t < stop; t += count) {
+    count = wg_next_block(stop - t, block);
+    const size_t next = t + count, following = wg_next_block(stop - next, block);
+    wg_ahead next_x = wg_look_ahead(&s->grid, x, next, following, calls);
+    wg_ahead next_dz = wg_look_ahead(&s->grid, dz, next, following, calls);
+    const size_t vp = v_plane(count, x->C), dp = d_plane(s, count, dz->C);
+    float *V = scratch, *D = scratch + WG_POINTS * vp;
+    k->input(&s->grid, x, t, (int)count, (int)count, V, vp);
+    k->gradient(&s->grid, dz, t, (int)count, (int)count, D, dp, sums);
+    for (size_t call = 0; call < calls; call++) {
+      const size_t strip = call / WG_POINTS, p = call % WG_POINTS;
+      wg_fetch(&next_x);
+      wg_fetch(&next_dz);
+      k->accumulate((int)count, c16, t == first, V + p * vp,
+                    D + p * dp + strip * count * (size_t)k->wide, S + call * s_step);
+    }
+  }
+}
+
+static void reduce_groups(const wg_stage *s, size_t tiles, const wg_source *x, const wg_source *dz,
+                          float *scratch, float *S, float *sums) {
+  const int threads = s->base.env.threads;
+  const size_t work = v_and_d(s, most_tiles(x->C, dz->C), x->C, dz->C);
+  const size_t S_floats = wg_u_floats(s, x->C, dz->C);
+  const size_t padded = (size_t)wg_round(dz->C, s->kernels->wide);
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (size_t g = 0; g < GROUPS; g++)
+    reduce_group(s, x, dz, tiles * g / GROUPS, tiles * (g + 1) / GROUPS,
+                 scratch + (size_t)omp_get_thread_num() * work, S + g * S_floats,
+                 sums + g * padded);
+}
+
+/* ---- large S --------------------------------------------------------------------------------- */
+
+typedef struct block_work {
+  const wg_source *x, *dz;
+  size_t first, count, v_plane, d_plane;
+  float *V, *D;
+} block_work;
+
+/* The bias' sums stay apart by chunk. */
+static void transform_chunk(const wg_stage *s, const block_work *b, size_t chunk, float *sums) {
+  const wg_kernels *k = s->kernels;
+  const size_t tile = chunk * CHUNK;
+  const int count = (int)wg_least(b->count - tile, CHUNK), all = (int)b->count;
+  memset(sums, 0, (size_t)wg_round(b->dz->C, k->wide) * sizeof *sums);
+  k->input(&s->grid, b->x, b->first + tile, count, all, b->V + tile * WG_LANES, b->v_plane);
+  k->gradient(&s->grid, b->dz, b->first + tile, count, all, b->D + tile * (size_t)k->wide,
+              b->d_plane, sums);
+}
+
+static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, float *S, float *sums,
+                         float *db) {
+  const wg_kernels *k = s->kernels;
+  const int threads = s->base.env.threads, c16 = wg_round(b->x->C, WG_LANES) / WG_LANES;
+  const size_t units = (size_t)(wg_strips(s, b->dz->C) * WG_POINTS);
+  const size_t s_step = (size_t)(c16 * WG_LANES * k->wide), chunks = chunks_of(b->count);
+  const size_t padded = (size_t)wg_round(b->dz->C, k->wide);
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (size_t chunk = 0; chunk < chunks; chunk++)
+      transform_chunk(s, b, chunk, sums + chunk * padded);
+#pragma omp for schedule(static)
+    for (size_t unit = 0; unit < units; unit++) {
+      const size_t strip = unit / WG_POINTS, p = unit % WG_POINTS;
+      k->accumulate((int)b->count, c16, fresh, b->V + p * b->v_plane,
+                    b->D + p * b->d_plane + strip * b->count * (size_t)k->wide, S + unit * s_step);
+    }
+  }
+  for (int i = 0; i < b->dz->C; i++) {
+    float sum = fresh ? 0 : db[i];
+    for (size_t chunk = 0; chunk < chunks; chunk++) sum += sums[chunk * padded + (size_t)i];
+    db[i] = sum;
+  }
+}
+
+static void reduce_together(const wg_stage *s, size_t tiles, const wg_source *x,
+                            const wg_source *dz, float *scratch, float *S, float *sums, float *db) {
+  const size_t block = block_tiles(x->C, dz->C);
+  block_work b = {.x = x, .dz = dz};
+  for (; b.first < tiles; b.first += b.count) {
+    b.count = wg_next_block(tiles - b.first, block);
+    b.v_plane = v_plane(b.count, x->C), b.d_plane = d_plane(s, b.count, dz->C);
+    b.V = scratch, b.D = scratch + WG_POINTS * b.v_plane;
+    reduce_block(s, &b, b.first == 0, S, sums, db);
+  }
+}
+
+/* ---- both ------------------------------------------------------------------------------------ */
+
+void wg_reduce(const wg_stage *s, int n, const wg_source *x, const wg_source *dz, float *scratch,
+               float *dw, float *db) {
+  const int C = x->C, K = dz->C, threads = s->base.env.threads, wide = s->kernels->wide;
+  const size_t tiles = wg_tiles(s, n), work = v_and_d(s, most_tiles(C, K), C, K);
+  const size_t padded = (size_t)wg_round(K, wide), S_floats = wg_u_floats(s, C, K);
+  if (is_large(C, K)) {
+    float *S = scratch + work;
+    reduce_together(s, tiles, x, dz, scratch, S, S + S_floats, db);
+    wg_filter_gradient(wide, C, K, 1, S, threads, dw);
+    return;
+  }
+  float *S = scratch + (size_t)threads * work, *sums = S + GROUPS * S_floats;
+  reduce_groups(s, tiles, x, dz, scratch, S, sums);
+  wg_filter_gradient(wide, C, K, GROUPS, S, threads, dw);
+  for (size_t k = 0; k < (size_t)K; k++) {
+    db[k] = sums[k];
+    for (size_t g = 1; g < GROUPS; g++) db[k] += sums[g * padded + k];
+  }
+}
