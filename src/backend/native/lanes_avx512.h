@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -74,6 +75,11 @@ INLINE lane_mask lanes_of(int C, int channel) {
   return (lane_mask)(left >= VEC ? ALL_LANES : left <= 0 ? 0 : (1 << left) - 1);
 }
 
+INLINE vec max(vec a, vec b) { return _mm512_max_ps(a, b); } /* b where one is NaN */
+
+/* a > b; not where one is NaN. */
+INLINE lane_mask above(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+
 /* max that a NaN on either side survives (maxps gives its second operand then). */
 INLINE vec max_nan(vec a, vec b) {
   const lane_mask nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
@@ -85,6 +91,59 @@ INLINE lane_mask lanes_in(const uint16_t *word, int channel) {
   (void)channel;
   return *word;
 }
+
+INLINE void set_lanes(uint16_t *word, int channel, lane_mask lanes) {
+  (void)channel;
+  *word = lanes;
+}
+
+/* ---- the first layer's, see first.h ---------------------------------------------------------- */
+
+/* Four windows of columns, each two beyond the last, of ten columns. */
+INLINE vec columns_of(vec d) {
+  return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7, 8, 9),
+                               d);
+}
+
+/* The same, as points: d0 - d2, d1 + d2, d2 - d1, d1 - d3. */
+INLINE vec points_of(vec d) {
+  const __m512i first = _mm512_setr_epi32(0, 1, 2, 1, 2, 3, 4, 3, 4, 5, 6, 5, 6, 7, 8, 7);
+  const __m512i second = _mm512_setr_epi32(2, 2, 1, 3, 4, 4, 3, 5, 6, 6, 5, 7, 8, 8, 7, 9);
+  const vec sign = _mm512_setr4_ps(-1, 1, -1, -1);
+  return fmadd(sign, _mm512_permutexvar_ps(second, d), _mm512_permutexvar_ps(first, d));
+}
+
+/* Four blocks of two rows: a0 a1 b0 b1, a1 a2 b1 b2, ... */
+INLINE vec blocks_of(vec a, vec b) {
+  return _mm512_permutex2var_ps(
+      a, _mm512_setr_epi32(0, 1, 16, 17, 1, 2, 17, 18, 2, 3, 18, 19, 3, 4, 19, 20), b);
+}
+
+typedef __m512i lane_index;
+
+/* Every lane's place in a block: 1 where its bit in the first word is set, plus 2 where it is in
+ * the second. Both come by one load and are shifted to where they belong; masks would take longer.
+ */
+INLINE lane_index places_of(const uint16_t words[2], int channel) {
+  (void)channel;
+  uint32_t both;
+  memcpy(&both, words, sizeof both);
+  const __m512i bits = _mm512_set1_epi32((int)both);
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i right = _mm512_srlv_epi32(bits, lane);
+  const __m512i lower = _mm512_srlv_epi32(bits, _mm512_add_epi32(lane, _mm512_set1_epi32(15)));
+  enum { BITS_OF_FIRST_WHERE_THIRD = 0xe4 }; /* and of the second elsewhere */
+  const __m512i place =
+      _mm512_ternarylogic_epi32(right, lower, _mm512_set1_epi32(1), BITS_OF_FIRST_WHERE_THIRD);
+  return _mm512_and_epi32(place, _mm512_set1_epi32(3));
+}
+
+/* One of four values for every lane. */
+INLINE vec pick(const float *four, lane_index place) {
+  return _mm512_permutexvar_ps(place, _mm512_castps128_ps512(_mm_loadu_ps(four)));
+}
+
+/* ---- pool ------------------------------------------------------------------------------------ */
 
 /* One 2x2 window: its maximum, and in four words (see lanes_in; NULL: not wanted) where it was.
  * Where the ReLU closed the output, no place is open. */
