@@ -88,42 +88,54 @@ static void make_blocks(const float *a, const float *b, size_t stride, int C, fl
 
 enum { WINDOWS = 2 };
 
-/* `windows` windows from the q-th on, before ReLU; out[window][place]. */
-INLINE void transformed(const first_rows *r, int C, int windows, int q, const float *u, vec bias,
-                        vec out[WINDOWS][4]) {
+/* acc[window][row] += the products of one point. */
+INLINE void sum_point(const first_rows *r, int C, int windows, int q, int point, const float *u,
+                      vec acc[WINDOWS][2]) {
   const ptrdiff_t channel = 4 * (ptrdiff_t)((r->Q + 1) / 2);
-  vec m[WINDOWS][2][4];
-#pragma GCC unroll 4
-  for (int point = 0; point < 4; point++) {
+  for (int c = 0; c < C; c++) {
+    const float *filter = u + (c * FIRST_POINTS + point) * FIRST_LANES;
+    const vec u0 = load(filter), u1 = load(filter + 4 * FIRST_LANES);
+    const vec u2 = load(filter + 8 * FIRST_LANES);
 #pragma GCC unroll 2
-    for (int w = 0; w < windows; w++)
-      m[w][0][point] = m[w][1][point] = point == 1 ? bias : splat(0);
-    for (int c = 0; c < C; c++) {
-      const float *filter = u + (c * FIRST_POINTS + point) * FIRST_LANES;
-      const vec u0 = load(filter), u1 = load(filter + 4 * FIRST_LANES);
-      const vec u2 = load(filter + 8 * FIRST_LANES);
-#pragma GCC unroll 2
-      for (int w = 0; w < windows; w++) {
-        const ptrdiff_t at = c * channel + 4 * (q + w) + point;
-        const vec v0 = splat(r->line[0][at]), v1 = splat(r->line[1][at]);
-        const vec v2 = splat(r->line[2][at]), v3 = splat(r->line[3][at]);
-        vec *above = &m[w][0][point], *below = &m[w][1][point];
-        *above = fmadd(v0, u0, *above);
-        *below = fmadd(v1, u0, *below);
-        *above = fmadd(v1, u1, *above);
-        *below = fmadd(v2, u1, *below);
-        *above = fmadd(v2, u2, *above);
-        *below = fmadd(v3, u2, *below);
-      }
+    for (int w = 0; w < windows; w++) {
+      const ptrdiff_t at = c * channel + 4 * (q + w) + point;
+      const vec v1 = splat(r->line[1][at]), v2 = splat(r->line[2][at]);
+      vec *above = &acc[w][0], *below = &acc[w][1];
+      *above = fmadd(splat(r->line[0][at]), u0, *above);
+      *below = fmadd(v1, u0, *below);
+      *above = fmadd(v1, u1, *above);
+      *below = fmadd(v2, u1, *below);
+      *above = fmadd(v2, u2, *above);
+      *below = fmadd(splat(r->line[3][at]), u2, *below);
     }
   }
+}
+
+/* `windows` windows from the q-th on, before ReLU; out[window][place]. Each point goes to the
+ * outputs as soon as it is summed: 12 sums at a time are in registers. */
+INLINE void transformed(const first_rows *r, int C, int windows, int q, const float *u, vec bias,
+                        vec out[WINDOWS][4]) {
+  vec left[WINDOWS][2], right[WINDOWS][2], m[WINDOWS][2];
+  for (int w = 0; w < windows; w++)
+    for (int i = 0; i < 2; i++) left[w][i] = right[w][i] = splat(0), m[w][i] = bias;
+  sum_point(r, C, windows, q, 0, u, left);
+  sum_point(r, C, windows, q, 3, u, right);
+  sum_point(r, C, windows, q, 1, u, m);
 #pragma GCC unroll 2
   for (int w = 0; w < windows; w++)
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
-      const vec *p = m[w][i];
-      out[w][2 * i] = p[0] + (p[1] + p[2]);
-      out[w][2 * i + 1] = (p[1] - p[2]) - p[3];
+      left[w][i] = left[w][i] + m[w][i];
+      right[w][i] = m[w][i] - right[w][i];
+      m[w][i] = splat(0);
+    }
+  sum_point(r, C, windows, q, 2, u, m);
+#pragma GCC unroll 2
+  for (int w = 0; w < windows; w++)
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+      out[w][2 * i] = left[w][i] + m[w][i];
+      out[w][2 * i + 1] = right[w][i] - m[w][i];
     }
 }
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -107,6 +108,13 @@ INLINE lane_mask lanes_of(int C, int channel) {
   return (lane_mask)(left >= VEC ? ALL_LANES : left <= 0 ? 0 : (1 << left) - 1);
 }
 
+INLINE vec max(vec a, vec b) { return _mm256_max_ps(a, b); } /* b where one is NaN */
+
+/* a > b; not where one is NaN. */
+INLINE lane_mask above(vec a, vec b) {
+  return (lane_mask)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ));
+}
+
 /* max that a NaN on either side survives (maxps gives its second operand then). */
 INLINE vec max_nan(vec a, vec b) {
   return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
@@ -116,6 +124,54 @@ INLINE vec max_nan(vec a, vec b) {
 INLINE lane_mask lanes_in(const uint16_t *word, int channel) {
   return ((const lane_mask *)word)[channel / VEC % 2];
 }
+
+INLINE void set_lanes(uint16_t *word, int channel, lane_mask lanes) {
+  ((lane_mask *)word)[channel / VEC % 2] = lanes;
+}
+
+/* ---- the first layer's, see first.h ---------------------------------------------------------- */
+
+/* Two windows of columns, each two beyond the last, of six columns. */
+INLINE vec columns_of(vec d) {
+  return _mm256_permutevar8x32_ps(d, _mm256_setr_epi32(0, 1, 2, 3, 2, 3, 4, 5));
+}
+
+/* The same, as points: d0 - d2, d1 + d2, d2 - d1, d1 - d3. */
+INLINE vec points_of(vec d) {
+  const __m256i first = _mm256_setr_epi32(0, 1, 2, 1, 2, 3, 4, 3);
+  const __m256i second = _mm256_setr_epi32(2, 2, 1, 3, 4, 4, 3, 5);
+  const vec sign = _mm256_setr_ps(-1, 1, -1, -1, -1, 1, -1, -1);
+  return fmadd(sign, _mm256_permutevar8x32_ps(d, second), _mm256_permutevar8x32_ps(d, first));
+}
+
+/* Two blocks of two rows: a0 a1 b0 b1, a1 a2 b1 b2. */
+INLINE vec blocks_of(vec a, vec b) {
+  const __m256i pairs = _mm256_setr_epi32(0, 1, 0, 1, 1, 2, 1, 2);
+  return _mm256_blend_ps(_mm256_permutevar8x32_ps(a, pairs), _mm256_permutevar8x32_ps(b, pairs),
+                         0xcc);
+}
+
+typedef __m256i lane_index;
+
+/* Every lane's place in a block, in its two lowest bits: 1 where its bit in the first word is set,
+ * plus 2 where it is in the second. Both come by one load and are shifted to where they belong. */
+INLINE lane_index places_of(const uint16_t words[2], int channel) {
+  int both;
+  memcpy(&both, words, sizeof both);
+  const __m256i bits = _mm256_set1_epi32(both), one = _mm256_set1_epi32(1);
+  const __m256i lane = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+                                        _mm256_set1_epi32(channel % (2 * VEC)));
+  const __m256i right = _mm256_srlv_epi32(bits, lane);
+  const __m256i lower = _mm256_srlv_epi32(bits, _mm256_add_epi32(lane, _mm256_set1_epi32(15)));
+  return _mm256_or_si256(_mm256_and_si256(one, right), _mm256_andnot_si256(one, lower));
+}
+
+/* One of four values for every lane. */
+INLINE vec pick(const float *four, lane_index place) {
+  return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)four), place);
+}
+
+/* ---- pool ------------------------------------------------------------------------------------ */
 
 /* One 2x2 window: its maximum, and in four words (see lanes_in; NULL: not wanted) where it was.
  * Where the ReLU closed the output, no place is open. */
