@@ -191,6 +191,7 @@ INLINE void finish(const first_rows *r, bool finite, int q, int channel, const v
     put(r, lanes, (ptrdiff_t)q * r->K + channel, pool(y, finite, words, channel));
     return;
   }
+#pragma GCC unroll 4
   for (int i = 0; i < 4; i++)
     if (i / 2 < r->rows && 2 * q + i % 2 < r->Q)
       put(r, lanes, ((ptrdiff_t)(i / 2) * r->Q + 2 * q + i % 2) * r->K + channel,
