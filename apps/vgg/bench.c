@@ -37,12 +37,8 @@ static double peak(const vgg_bench_result *r) { return (r->peak_before + r->peak
 
 static double percent(const vgg_bench_result *r, double gflops) { return 100 * gflops / peak(r); }
 
-static const char *layers_text(const vgg_arch *arch, const vgg_bench_layer *l, char out[40]) {
-  const vgg_layer *first = vgg_arch_layer(arch, l->first_layer);
-  const vgg_layer *last = vgg_arch_layer(arch, l->first_layer + l->num_layers - 1);
-  snprintf(out, 40, "%s%s%s", first->name, l->num_layers > 1 ? "-" : "",
-           l->num_layers > 1 ? last->name : "");
-  return out;
+static const char *layers_text(const bench_page *p, const vgg_bench_layer *l) {
+  return cli_layers(p->arch, l->first_layer, l->num_layers);
 }
 
 /* ---- text and Markdown ---------------------------------------------------------------------- */
@@ -73,10 +69,9 @@ static int print_text(const bench_page *p) {
            "GFLOP/s", "peak", "GB/s", "expected", "who");
   for (int i = 0; i < p->r->num_layers; i++) {
     const vgg_bench_layer *l = &p->r->layers[i];
-    char layers[40];
-    printf("%-16s %-8s %9.1f %7.1f %8.0f %5.0f%% %6.1f %9.1f  %s: %s\n",
-           layers_text(p->arch, l, layers), pass_names[l->pass], l->us, l->spread, l->gflops,
-           percent(p->r, l->gflops), l->gbytes, l->expected, l->backend, l->kernels);
+    printf("%-16s %-8s %9.1f %7.1f %8.0f %5.0f%% %6.1f %9.1f  %s: %s\n", layers_text(p, l),
+           pass_names[l->pass], l->us, l->spread, l->gflops, percent(p->r, l->gflops), l->gbytes,
+           l->expected, l->backend, l->kernels);
   }
   return 0;
 }
@@ -90,10 +85,9 @@ static int print_markdown(const bench_page *p) {
         "|---|---|---|---|---|---|---|---|---|\n");
   for (int i = 0; i < p->r->num_layers; i++) {
     const vgg_bench_layer *l = &p->r->layers[i];
-    char layers[40];
-    printf("| %s | %s | %.1f | %.1f | %.0f | %.0f | %.1f | %.1f | %s: %s |\n",
-           layers_text(p->arch, l, layers), pass_names[l->pass], l->us, l->spread, l->gflops,
-           percent(p->r, l->gflops), l->gbytes, l->expected, l->backend, l->kernels);
+    printf("| %s | %s | %.1f | %.1f | %.0f | %.0f | %.1f | %.1f | %s: %s |\n", layers_text(p, l),
+           pass_names[l->pass], l->us, l->spread, l->gflops, percent(p->r, l->gflops), l->gbytes,
+           l->expected, l->backend, l->kernels);
   }
   return 0;
 }
@@ -111,8 +105,7 @@ static int print_csv(const bench_page *p) {
          percent(r, r->gflops));
   for (int i = 0; i < r->num_layers; i++) {
     const vgg_bench_layer *l = &r->layers[i];
-    char layers[40];
-    printf("%s,%s,%.3f,%.3f,%.2f,%.2f,%.3f,%.3f,%s,\"%s\"\n", layers_text(p->arch, l, layers),
+    printf("%s,%s,%.3f,%.3f,%.2f,%.2f,%.3f,%.3f,%s,\"%s\"\n", layers_text(p, l),
            pass_names[l->pass], l->us, l->spread, l->gflops, percent(r, l->gflops), l->gbytes,
            l->expected, l->backend, l->kernels);
   }
@@ -123,14 +116,12 @@ static json_t *json_layers(const bench_page *p) {
   json_t *layers = json_array();
   for (int i = 0; i < p->r->num_layers; i++) {
     const vgg_bench_layer *l = &p->r->layers[i];
-    char name[40];
     json_array_append_new(
         layers,
-        json_pack("{s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:s}", "layers",
-                  layers_text(p->arch, l, name), "pass", pass_names[l->pass], "us_per_image", l->us,
-                  "spread", l->spread, "gflops", l->gflops, "percent_of_peak",
-                  percent(p->r, l->gflops), "gbytes", l->gbytes, "expected_us", l->expected,
-                  "backend", l->backend, "kernels", l->kernels));
+        json_pack("{s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:s}", "layers", layers_text(p, l), "pass",
+                  pass_names[l->pass], "us_per_image", l->us, "spread", l->spread, "gflops",
+                  l->gflops, "percent_of_peak", percent(p->r, l->gflops), "gbytes", l->gbytes,
+                  "expected_us", l->expected, "backend", l->backend, "kernels", l->kernels));
   }
   return layers;
 }

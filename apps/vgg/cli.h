@@ -127,6 +127,8 @@ struct json_t *cli_json_text(const char *s);
 /* A number as JSON; null when it is not finite. */
 struct json_t *cli_json_real(double x);
 
+/* A run of layers, "conv1_1-pool1", in one of a few static buffers that are used in turn. */
+const char *cli_layers(const vgg_arch *arch, int first, int count);
 /* "12,345,678" in one of a few static buffers that are used in turn. */
 const char *cli_grouped(uint64_t n);
 /* "1.23 GiB" likewise. */

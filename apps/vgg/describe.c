@@ -127,12 +127,8 @@ static void print_plan(const description *d) {
          "kernels");
   for (int i = 0; i < d->plan->num_stages; i++) {
     const vgg_stage_info *stage = &d->plan->stages[i];
-    const vgg_layer *first = vgg_arch_layer(d->arch, stage->first_layer);
-    const vgg_layer *last = vgg_arch_layer(d->arch, stage->first_layer + stage->num_layers - 1);
-    char layers[40];
-    snprintf(layers, sizeof layers, "%s%s%s", first->name, stage->num_layers > 1 ? "-" : "",
-             stage->num_layers > 1 ? last->name : "");
-    printf("%5d  %-18s %-10s %9.1f %9.1f  %s\n", i, layers, stage->backend,
+    printf("%5d  %-18s %-10s %9.1f %9.1f  %s\n", i,
+           cli_layers(d->arch, stage->first_layer, stage->num_layers), stage->backend,
            stage->forward_cost * 1e-6, stage->backward_cost * 1e-6, stage->detail);
     if (stage->others[0] != '\0') printf("%56s%s\n", "", stage->others);
   }

@@ -34,11 +34,20 @@ int cli_fail(int code, const char *format, ...) {
 
 int cli_error(const vgg_error *err) { return cli_fail((int)err->status, "%s", err->message); }
 
+enum { BUFFER = 48 };
+
 /* Eight results can stand in one printf. */
 static char *next_buffer(void) {
-  static char buffers[8][32];
+  static char buffers[8][BUFFER];
   static unsigned turn;
   return buffers[turn++ % 8];
+}
+
+const char *cli_layers(const vgg_arch *arch, int first, int count) {
+  char *out = next_buffer();
+  snprintf(out, BUFFER, "%s%s%s", vgg_arch_layer(arch, first)->name, count > 1 ? "-" : "",
+           count > 1 ? vgg_arch_layer(arch, first + count - 1)->name : "");
+  return out;
 }
 
 const char *cli_grouped(uint64_t n) {
@@ -61,7 +70,7 @@ const char *cli_bytes(uint64_t n) {
     x /= 1024;
     unit++;
   }
-  snprintf(out, 32, "%.*f %s", unit == 0 ? 0 : 2, x, units[unit]);
+  snprintf(out, BUFFER, "%.*f %s", unit == 0 ? 0 : 2, x, units[unit]);
   return out;
 }
 
@@ -70,11 +79,11 @@ const char *cli_duration(double seconds) {
   if (!isfinite(seconds) || seconds < 0 || seconds > 1e9) return strcpy(out, "?");
   long s = lround(seconds);
   if (s < 60) {
-    snprintf(out, 32, "%lds", s);
+    snprintf(out, BUFFER, "%lds", s);
   } else if (s < 3600) {
-    snprintf(out, 32, "%ldm%02lds", s / 60, s % 60);
+    snprintf(out, BUFFER, "%ldm%02lds", s / 60, s % 60);
   } else {
-    snprintf(out, 32, "%ldh%02ldm", s / 3600, s / 60 % 60);
+    snprintf(out, BUFFER, "%ldh%02ldm", s / 3600, s / 60 % 60);
   }
   return out;
 }

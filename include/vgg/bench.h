@@ -36,7 +36,7 @@ typedef struct vgg_bench_layer {
   const char *backend; /* who ran it */
   char kernels[160];
   double us;       /* microseconds an image: the median */
-  double spread;   /* a quarter of the runs was faster than us - spread / 2, one slower than + */
+  double spread;   /* from the quartile of the faster runs to that of the slower ones */
   double gflops;   /* GFLOP/s of the direct products, two a multiply-add, rim counted */
   double gbytes;   /* GB/s of what must move: input, output and weights once each */
   double expected; /* microseconds an image by the plan's cost model and the measured peak */
@@ -57,10 +57,9 @@ typedef struct vgg_bench_result {
 /* Times `arch` with random weights and pictures. A training step is the tutorial's: from the batch
  * in memory to the updated weights. Layers are timed in the course of whole steps, so that they
  * find their data where training leaves it; for backward the two gradients are asked for one after
- * the other. The peak is measured for a second just before and just after.
- *   options  borrowed
- *   out      on success owned by the caller: free with vgg_bench_free
- * Fails as vgg_plan_describe, with VGG_NO_MEMORY too. */
+ * the other, and where a layer's update is one with its gradient, so is its time. The peak is
+ * measured for a second just before and just after. options  borrowed out      on success owned by
+ * the caller: free with vgg_bench_free Fails as vgg_plan_describe, with VGG_NO_MEMORY too. */
 VGG_API vgg_status vgg_bench(const vgg_arch *arch, const vgg_bench_options *options,
                              vgg_bench_result **out, vgg_error *err);
 VGG_API void vgg_bench_free(vgg_bench_result *result);

@@ -21,13 +21,12 @@ extern "C" {
 typedef struct vgg_run_options {
   const char *device;    /* auto, cpu, cuda, cuda:i [auto: the tutorial's try_gpu] */
   const char *backend;   /* auto, native, onednn, reference [auto] */
-  const char *precision; /* auto, fp32, bf16 [auto: the faster, see vgg_system_facts] */
+  const char *precision; /* auto, fp32, bf16 [auto: bf16 with AMX, else fp32 on own kernels] */
   const char *winograd;  /* auto, on, off: fewer products in 3x3 layers [auto: if faster] */
   const char *isa;       /* auto, avx2, avx512, avx512bf16, amx: narrows, never widens [auto] */
-  const char
-      *optimizer; /* sgd, momentum, nesterov, caffe, adamw: for training [the recipe's, sgd] */
-  int threads;    /* compute threads [the processors this process may use] */
-  int batch;      /* largest number of images a step takes [128] */
+  const char *optimizer; /* sgd, momentum, nesterov, caffe, adamw [the recipe's: sgd] */
+  int threads;           /* compute threads [the processors this process may use] */
+  int batch;             /* largest number of images a step takes [128] */
 } vgg_run_options;
 
 /* One fused run of layers. */

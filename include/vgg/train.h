@@ -30,8 +30,7 @@ extern "C" {
 
 /* Numbers of a recipe. Zero means the recipe's own value for the net, given in brackets for d2l:
  * mean cross-entropy, plain SGD, Xavier-uniform weights, shuffled batches, the short last batch
- * kept. The rules of run.optimizer are written out in the tutorial's notation in docs/commands.md.
- */
+ * kept. docs/commands.md writes the rules of run.optimizer out. */
 typedef struct vgg_train_options {
   const char *recipe;  /* [d2l] */
   double lr;           /* learning rate, > 0 [.05; AlexNet .01; a tenth of it with momentum, a

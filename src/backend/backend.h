@@ -73,7 +73,8 @@ typedef struct stage_io {
   void *dy;               /* backward: gradient of y; may be overwritten; of a stage that fuses
                            * its update, kept as backward leaves it until then */
   void *dx;               /* backward: written in x_type; NULL unless need_dx */
-  float *dw, *db;         /* backward: written; [K][R][S][C] and [K]; NULL: not wanted */
+  float *dw, *db;         /* backward: written; [K][R][S][C] and [K]; NULL: not wanted,
+                           * dw alone only where the stage fuses its update */
   const float *w, *b;     /* the fp32 masters */
   void *pack;
   void *workspace;

@@ -8,7 +8,8 @@
  * could have done meanwhile. So the model needs no clock, and `vgg bench --layers` can set it
  * beside what was measured: cost / peak = seconds.
  *
- * It is right within about a quarter, which is enough to choose by: the ways differ by a half and
+ * On Zen 4 it was right within about a quarter for the layers of the small net that take longer
+ * than a few microseconds an image, which is enough to choose by: the ways differ by a half and
  * more. The constants in cost.c say where they are from.
  */
 #ifndef BACKEND_COST_H
@@ -18,6 +19,10 @@
 
 /* The products of one direction, two FLOP a multiply-add, rim counted. */
 double cost_flop(const stage_spec *s);
+
+/* Bytes an image that must move in a direction of a run of n: input, output and weights once each.
+ */
+double cost_bytes(const stage_spec *s, int n);
 
 /* A stage whose products run at `forward` and `backward` times the fp32 peak, with separate passes
  * for ReLU and pool. */

@@ -24,14 +24,6 @@ static void lap(void *user, int index, engine_pass pass) {
   w->last = clock_seconds(); /* without the bookkeeping */
 }
 
-/* Input, output and weights, once each. */
-static double bytes(const plan_stage *st, int n) {
-  const stage_spec *s = &st->impl->spec;
-  const double weights = 4.0 * s->R * s->S * s->C * s->K;
-  return (double)st->x_floats * (double)edge_size(s->x_type) +
-         (double)st->y_floats * (double)edge_size(s->y_type) + weights / n;
-}
-
 static vgg_bench_layer row_of(const plan *p, int index, int pass, sample *laps, double peak) {
   const plan_stage *st = &p->stages[index];
   const int n = p->env.max_n;
@@ -45,7 +37,7 @@ static vgg_bench_layer row_of(const plan *p, int index, int pass, sample *laps, 
       .us = us,
       .spread = (sample_quantile(laps, 0.75) - sample_quantile(laps, 0.25)) * scale,
       .gflops = cost_flop(&st->impl->spec) / us * 1e-3,
-      .gbytes = bytes(st, n) / us * 1e-3,
+      .gbytes = cost_bytes(&st->impl->spec, n) / us * 1e-3,
       .expected = (pass == VGG_BENCH_FORWARD ? st->cost.forward : backward) / peak * 1e-3};
   memcpy(row.kernels, st->impl->detail, sizeof row.kernels);
   return row;

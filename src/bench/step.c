@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/philox.h"
+#include "train/rule.h"
 
 /* Bytes as a picture has them: something everywhere. Labels in turn. */
 static void fill(bench_net *b, size_t pixels, int classes) {
@@ -34,7 +35,7 @@ static vgg_status allocate(bench_net *b, const plan *p, vgg_error *err) {
 vgg_status bench_net_open(bench_net *b, const vgg_arch *arch, const vgg_bench_options *options,
                           vgg_error *err) {
   plan *p;
-  *b = (bench_net){.training = options->training, .rule = op_rule_find("sgd")};
+  *b = (bench_net){.training = options->training};
   vgg_status status =
       plan_create(arch, &options->run, options->training ? PLAN_TRAINING : PLAN_INFERENCE, &p, err);
   if (status != VGG_OK) return status;
@@ -57,15 +58,12 @@ void bench_net_close(bench_net *b) {
 
 /* The rate is so low that the weights of a hundred thousand steps are still like the first. */
 static vgg_status update(bench_net *b, vgg_error *err) {
-  const plan *p = engine_plan(b->engine);
-  float *const *gradients = engine_gradients(b->engine);
-  int bad = rule_first_not_finite(&p->params, gradients, p->env.threads);
-  if (bad < 0) bad = engine_fused_not_finite(b->engine, b->n);
-  if (bad >= 0) return err_set(err, VGG_BUG, "bench: a gradient is not finite");
-  const op_rule_args args = op_rule_args_at(1e-8, 0, 0, 1, 1);
-  rule_step(b->rule, &args, &p->params, b->masters, gradients, NULL, p->env.threads);
-  const vgg_status status = engine_fused_update(b->engine, b->n, b->rule, &args, NULL, err);
-  return status == VGG_OK ? engine_repack(b->engine, err) : status;
+  const rule_numbers numbers = {.lr = 1e-8};
+  int bad;
+  const vgg_status status =
+      rule_update(b->engine, b->n, op_rule_find("sgd"), &numbers, 1, NULL, &bad, err);
+  if (status == VGG_OK && bad >= 0) return err_set(err, VGG_BUG, "bench: a gradient is not finite");
+  return status;
 }
 
 vgg_status bench_net_step(bench_net *b, vgg_error *err) {

@@ -6,7 +6,6 @@
 #define BENCH_STEP_H
 
 #include "net/engine.h"
-#include "train/rule.h"
 #include "vgg/bench.h"
 
 typedef struct bench_net {
@@ -17,7 +16,6 @@ typedef struct bench_net {
   uint8_t *pixels;
   int32_t *labels;
   uint32_t *ids;
-  const op_rule *rule;
 } bench_net;
 
 /* Fails as plan_create, with VGG_NO_MEMORY too. Free with bench_net_close, also after a failure. */

@@ -142,25 +142,16 @@ static vgg_status diverged(const vgg_trainer *t, const char *what, vgg_error *er
 
 /* Nothing of the weights changes unless all gradients are finite. */
 static vgg_status update(vgg_trainer *t, int n, vgg_error *err) {
-  engine *e = t->engine;
   const run_config *c = &t->config;
-  const net_params *params = &t->model->params;
-  float *const *gradients = engine_gradients(e);
-  int bad = rule_first_not_finite(params, gradients, c->threads);
-  if (bad < 0) bad = engine_fused_not_finite(e, n);
-  if (bad >= 0) {
-    char what[64];
-    snprintf(what, sizeof what, "a gradient of %s",
-             t->model->arch->layers[params->at[bad].layer].name);
-    return diverged(t, what, err);
-  }
-  const double norm2 =
-      c->clip_norm > 0 ? rule_norm2(params, gradients, c->threads) + engine_fused_norm2(e, n) : 0;
-  const op_rule_args args = op_rule_args_at(c->lr, c->momentum, c->weight_decay,
-                                            rule_clip(norm2, c->clip_norm), t->state.step + 1);
-  rule_step(t->rule, &args, params, t->model->values, gradients, t->rule_states, c->threads);
-  const vgg_status status = engine_fused_update(e, n, t->rule, &args, t->rule_states, err);
-  return status == VGG_OK ? engine_repack(e, err) : status;
+  const rule_numbers numbers = {c->lr, c->momentum, c->weight_decay, c->clip_norm};
+  int bad;
+  const vgg_status status =
+      rule_update(t->engine, n, t->rule, &numbers, t->state.step + 1, t->rule_states, &bad, err);
+  if (status != VGG_OK || bad < 0) return status;
+  char what[64];
+  snprintf(what, sizeof what, "a gradient of %s",
+           t->model->arch->layers[t->model->params.at[bad].layer].name);
+  return diverged(t, what, err);
 }
 
 static vgg_status train_on(vgg_trainer *t, const loader_batch *b, double *loss, int *correct,

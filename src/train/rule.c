@@ -2,8 +2,8 @@
 #include "train/rule.h"
 
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
+
+#include "base/finite.h"
 
 /* Floats a thread takes at a time: 64 KB, so that even 4 million biases and filters spread well
  * while the bookkeeping stays invisible beside 43 million weights. */
@@ -11,18 +11,6 @@ enum { CHUNK = 16384 };
 
 static size_t chunk_end(size_t begin, size_t count) {
   return count - begin < CHUNK ? count : begin + CHUNK;
-}
-
-/* On the bits, so that the compiler may compare eight values at a time whatever it thinks of NaN:
- * an exponent of all ones is an infinity or a NaN. */
-static bool all_finite(const float *x, size_t count) {
-  int bad = 0;
-  for (size_t i = 0; i < count; i++) {
-    int32_t bits;
-    memcpy(&bits, &x[i], sizeof bits);
-    bad |= (bits & 0x7fffffff) > 0x7f7fffff;
-  }
-  return !bad;
 }
 
 int rule_first_not_finite(const net_params *params, float *const *gradients, int threads) {
@@ -33,7 +21,7 @@ int rule_first_not_finite(const net_params *params, float *const *gradients, int
     const size_t count = g ? params->at[p].count : 0;
 #pragma omp for schedule(static) nowait
     for (size_t i = 0; i < count; i += CHUNK)
-      if (!all_finite(g + i, chunk_end(i, count) - i) && p < first) first = p;
+      if (!finite_all(g + i, chunk_end(i, count) - i) && p < first) first = p;
   }
   return first < params->count ? first : -1;
 }
@@ -78,4 +66,22 @@ void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *
       rule->update(masters + offset + i, g + i, state, chunk_end(i, count) - i, args);
     }
   }
+}
+
+vgg_status rule_update(engine *e, int n, const op_rule *rule, const rule_numbers *numbers,
+                       int64_t step, float *const states[], int *bad, vgg_error *err) {
+  const net_params *params = &engine_plan(e)->params;
+  const int threads = engine_plan(e)->env.threads;
+  float *const *gradients = engine_gradients(e);
+  *bad = rule_first_not_finite(params, gradients, threads);
+  if (*bad < 0) *bad = engine_fused_not_finite(e, n);
+  if (*bad >= 0) return VGG_OK;
+  double norm2 = 0;
+  if (numbers->clip_norm > 0)
+    norm2 = rule_norm2(params, gradients, threads) + engine_fused_norm2(e, n);
+  const op_rule_args args = op_rule_args_at(numbers->lr, numbers->momentum, numbers->weight_decay,
+                                            rule_clip(norm2, numbers->clip_norm), step);
+  rule_step(rule, &args, params, engine_masters(e), gradients, states, threads);
+  const vgg_status status = engine_fused_update(e, n, rule, &args, states, err);
+  return status == VGG_OK ? engine_repack(e, err) : status;
 }

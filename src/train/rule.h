@@ -7,7 +7,7 @@
 #ifndef TRAIN_RULE_H
 #define TRAIN_RULE_H
 
-#include "net/net.h"
+#include "net/engine.h"
 #include "op/rule.h"
 
 /* The first parameter (an index into params->at) whose gradient holds an infinity or a NaN; -1:
@@ -21,7 +21,18 @@ double rule_norm2(const net_params *params, float *const *gradients, int threads
  * as PyTorch's clip_grad_norm_ does. */
 double rule_clip(double norm2, double most);
 
+/* Of the gradients that are listed. */
 void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
                float *masters, float *const *gradients, float *const states[], int threads);
+
+typedef struct rule_numbers {
+  double lr, momentum, weight_decay, clip_norm; /* clip_norm 0: no limit */
+} rule_numbers;
+
+/* The rest of step `step` (from 1) behind engine_backward of n images: masters, states and packs
+ * move by the rule, unless a gradient of parameter *bad (else -1) is not finite: then nothing does.
+ * states [rule->states][params.floats]. VGG_BUG if a backend fails. */
+vgg_status rule_update(engine *e, int n, const op_rule *rule, const rule_numbers *numbers,
+                       int64_t step, float *const states[], int *bad, vgg_error *err);
 
 #endif

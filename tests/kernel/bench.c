@@ -129,12 +129,6 @@ static bool time_direction(contender all[2], const edges *e, int direction, doub
   return ok;
 }
 
-/* Input, output and weights, once each. */
-static double bytes_of(const plan_stage *st, int n) {
-  const stage_spec *s = &st->impl->spec;
-  return 4.0 * ((double)(st->x_floats + st->y_floats) + (double)s->R * s->S * s->C * s->K / n);
-}
-
 typedef struct report {
   double peak; /* GFLOP/s, before */
   int slower, compared;
@@ -156,7 +150,7 @@ static void print_direction(report *r, const plan_stage *st, const char *layer, 
   const double us = median_us(&all[0], direction);
   const double gflops = cost_flop(&st->impl->spec) / us * 1e-3;
   printf("%-9s %-16s %9.1f %8.0f %6.0f %6.1f", layer, direction_names[direction], us, gflops,
-         gflops / r->peak * 100, bytes_of(st, all[0].io.n) / us * 1e-3);
+         gflops / r->peak * 100, cost_bytes(&st->impl->spec, all[0].io.n) / us * 1e-3);
   if (all[1].stage) {
     const double theirs = median_us(&all[1], direction);
     r->compared++;

@@ -22,9 +22,6 @@
 
 enum { GROUPS = 16 };
 
-/* Of an output that the last cache does not keep for the next layer. */
-static const size_t streamed_bytes = (size_t)24 << 20;
-
 #define FIRST(row) extern const first_kernels row;
 #include "backend/native/first.def"
 #undef FIRST
@@ -187,19 +184,17 @@ static first_rows rows_of(const first_stage *s, const stage_io *io, void *values
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* An output that the caches cannot keep goes past them: its lines need not be read before they are
- * written. What a pool leaves is too little to be waited for. */
-static bool is_streamed(const stage_spec *d, const stage_io *io) {
+/* What a pool leaves is too little to be waited for. */
+static bool streams(const stage_spec *d, const stage_io *io) {
   const size_t bytes = (size_t)io->n * (size_t)(d->OP * d->OQ) * (size_t)d->K * sizeof(float);
-  return d->y_type == EDGE_F32 && !d->pool_size && d->K % FIRST_LANES == 0 &&
-         bytes > streamed_bytes && (uintptr_t)io->y % MEM_ALIGN == 0;
+  return !d->pool_size && native_streams(d->y_type, io->y, d->K, bytes);
 }
 
 static bool forward(stage *base, const stage_io *io) {
   const first_stage *s = (const first_stage *)base;
   const float *filters = io->pack, *bias = filters + s->filters;
   const float safe = filters[base->sizes.pack / sizeof *filters - 1];
-  const bool stream = is_streamed(&base->spec, io);
+  const bool stream = streams(&base->spec, io);
   const size_t units = (size_t)io->n * (size_t)s->pairs, threads = (size_t)base->env.threads;
 #pragma omp parallel for num_threads(base->env.threads) schedule(static)
   for (size_t t = 0; t < threads; t++) {

@@ -10,20 +10,17 @@
 #include <float.h>
 #include <math.h>
 #include <omp.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "backend/native/linear_stage.h"
+#include "base/finite.h"
 #include "base/memory.h"
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t up(size_t x, size_t by) { return (x + by - 1) / by; }
 
 /* Strips of x in a block: so many that 256 KB hold them. */
 static size_t block_strips(const linear_stage *s, size_t n) {
   enum { FLOATS = 1 << 16, MOST = 8 };
   const size_t fit = FLOATS / (n * (size_t)s->kernels->wide);
-  return fit < 1 ? 1 : least(fit, MOST);
+  return fit < 1 ? 1 : linear_least(fit, MOST);
 }
 
 /* Floats of dy^T for one tile of units. */
@@ -33,7 +30,7 @@ static size_t panel_floats(const linear_stage *s, size_t n) {
 
 size_t linear_gradient_shared(const linear_stage *s) {
   const size_t n = (size_t)s->base.env.max_n;
-  return up((size_t)s->base.spec.K, (size_t)s->kernels->rows) * panel_floats(s, n);
+  return linear_parts((size_t)s->base.spec.K, (size_t)s->kernels->rows) * panel_floats(s, n);
 }
 
 size_t linear_gradient_scratch(const linear_stage *s) {
@@ -49,9 +46,11 @@ size_t linear_gradient_scratch(const linear_stage *s) {
 static linear_ahead fetch_share(const linear_stage *s, size_t n, size_t strips, size_t strip,
                                 const float *at) {
   const size_t C = (size_t)s->base.spec.C, rows = (size_t)s->kernels->rows;
-  const size_t groups = up(n, LINEAR_GROUP), lines = strips * (size_t)s->kernels->wide / 16;
-  const size_t calls = least(up(lines, groups), strips); /* for all lines of some rows */
-  const size_t count = up(rows, strips / calls);
+  const size_t groups = linear_parts(n, LINEAR_GROUP),
+               lines = strips * (size_t)s->kernels->wide / 16;
+  const size_t calls =
+      linear_least(linear_parts(lines, groups), strips); /* for all lines of some rows */
+  const size_t count = linear_parts(rows, strips / calls);
   return (linear_ahead){
       (const char *)(at + strip / calls * count * C + strip % calls * groups * 16), MEM_ALIGN,
       C * sizeof *at, (int)count};
@@ -63,24 +62,13 @@ typedef struct purpose {
   const stage_update *update;
 } purpose;
 
-/* On the bits: an exponent of all ones is an infinity or a NaN. */
-static bool all_finite(const float *x, size_t count) {
-  int bad = 0;
-  for (size_t i = 0; i < count; i++) {
-    int32_t bits;
-    memcpy(&bits, &x[i], sizeof bits);
-    bad |= (bits & 0x7fffffff) > 0x7f7fffff;
-  }
-  return !bad;
-}
-
 /* A row of a tile, the weights at `at` and following. */
 static bool use_row(const purpose *p, const float *row, size_t at, size_t count) {
   if (p->dw) {
     memcpy(p->dw + at, row, count * sizeof *row);
     return true;
   }
-  if (!p->update) return all_finite(row, count);
+  if (!p->update) return finite_all(row, count);
   const stage_update *u = p->update;
   float *state[OP_RULE_MAX_STATES];
   for (int i = 0; i < u->rule->states; i++) state[i] = u->state[i] + at;
@@ -94,16 +82,16 @@ static bool gradient_columns(const linear_stage *s, const stage_io *io, const pu
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
   const size_t n = (size_t)io->n, C = (size_t)d->C, K = (size_t)d->K;
-  const size_t wide = (size_t)k->wide, rows = (size_t)k->rows, strips = up(count, wide);
+  const size_t wide = (size_t)k->wide, rows = (size_t)k->rows, strips = linear_parts(count, wide);
   const float *target = p->dw ? p->dw : io->w;
   float *x = scratch, *tile = x + strips * n * wide;
   bool finite = true;
   for (size_t strip = 0; strip < strips; strip++)
-    k->pack_b(d->x_type == EDGE_BF16, least(wide, count - strip * wide), n,
+    k->pack_b(d->x_type == EDGE_BF16, linear_least(wide, count - strip * wide), n,
               (const char *)io->x + (c + strip * wide) * edge_size(d->x_type), C,
               x + strip * n * wide);
   for (size_t unit = 0; unit < K; unit += rows) {
-    const size_t units = least(rows, K - unit);
+    const size_t units = linear_least(rows, K - unit);
     for (size_t strip = 0; strip < strips; strip++) {
       const linear_tile t = {
           .rows = (int)units,
@@ -131,14 +119,15 @@ static bool gradient(const linear_stage *s, const stage_io *io, const purpose *p
 #pragma omp parallel num_threads(s->base.env.threads) reduction(&& : finite)
   {
 #pragma omp for schedule(static)
-    for (size_t tile = 0; tile < up(K, rows); tile++)
-      linear_pack_a_transposed(k, d->y_type, (int)least(rows, K - tile * rows), n,
+    for (size_t tile = 0; tile < linear_parts(K, rows); tile++)
+      linear_pack_a_transposed(k, d->y_type, (int)linear_least(rows, K - tile * rows), n,
                                (const char *)io->dy + tile * rows * edge_size(d->y_type), K,
                                dyt + tile * panel_floats(s, n));
     float *scratch = dyt + s->shared + (size_t)omp_get_thread_num() * s->scratch;
-    const linear_range strips = linear_range_of(up(C, wide));
+    const linear_range strips = linear_range_of(linear_parts(C, wide));
     for (size_t strip = strips.begin; strip < strips.end; strip += block) {
-      const size_t c = strip * wide, end = least(least(strip + block, strips.end) * wide, C);
+      const size_t c = strip * wide,
+                   end = linear_least(linear_least(strip + block, strips.end) * wide, C);
       finite &= gradient_columns(s, io, p, c, end - c, scratch);
     }
   }

@@ -15,8 +15,6 @@
 
 enum { PARTS = 64, DEPTH = 1024 };
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
 static double value_at(edge_type type, const void *values, size_t i) {
   return type == EDGE_F32 ? (double)((const float *)values)[i]
                           : (double)bf16_to_float(((const bf16 *)values)[i]);
@@ -74,7 +72,7 @@ static void gram(const linear_stage *s, edge_type type, const void *m, size_t wi
   float *sums = others + (size_t)k->dot_units[0] * DEPTH;
   memset(G, 0, (n - first) * rows * sizeof *G);
   for (size_t c = 0; c < width; c += DEPTH) {
-    const size_t depth = least(DEPTH, width - c);
+    const size_t depth = linear_least(DEPTH, width - c);
     take_rows(type, m, width, first, rows, c, depth, panel);
     for (size_t j = first, units; j < n; j += units) {
       units = n - j >= usual ? usual : 1;
@@ -118,7 +116,7 @@ double linear_gradient_norm2(stage *base, const stage_io *io) {
 #pragma omp parallel for num_threads(base->env.threads) schedule(dynamic)
   for (size_t panel = 0; panel < panels; panel++)
     parts[panel] =
-        panel_norm2(s, io, panel * images, least(images, n - panel * images),
+        panel_norm2(s, io, panel * images, linear_least(images, n - panel * images),
                     (float *)io->workspace + s->shared + (size_t)omp_get_thread_num() * s->scratch);
   for (size_t panel = 0; panel < panels; panel++) sum += parts[panel];
   return sum > 0 ? sum : 0; /* rounding may leave less than nothing of almost nothing */

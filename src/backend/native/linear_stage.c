@@ -24,10 +24,6 @@ enum {
   MOST_IMAGES = 256 /* of x that forward takes at a time, for the same reason */
 };
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-static size_t up(size_t x, size_t by) { return (x + by - 1) / by; }
-
 static float *scratch_of(const linear_stage *s, const stage_io *io) {
   return (float *)io->workspace + s->shared + (size_t)omp_get_thread_num() * s->scratch;
 }
@@ -63,15 +59,15 @@ static void forward_units(const linear_stage *s, const stage_io *io, const float
                           float *a, float *yt) {
   const size_t C = (size_t)s->base.spec.C, K = (size_t)s->base.spec.K;
   const size_t rows = (size_t)s->kernels->rows, row = strips * (size_t)s->kernels->wide;
-  const linear_range tiles = linear_range_of(up(K, rows));
+  const linear_range tiles = linear_range_of(linear_parts(K, rows));
   for (size_t c = 0; c < C; c += DEPTH)
     for (size_t tile = tiles.begin; tile < tiles.end; tile++) {
       const size_t k = tile * rows;
       const float *w = io->w + k * C + c;
       const bool last = tile + 1 == tiles.end;
       const float *next = last ? io->w + tiles.begin * rows * C + c + DEPTH : w + rows * C;
-      forward_tile(s, w, next, (int)least(rows, K - k), c, least(DEPTH, C - c), xt, strips, a,
-                   yt + k * row);
+      forward_tile(s, w, next, (int)linear_least(rows, K - k), c, linear_least(DEPTH, C - c), xt,
+                   strips, a, yt + k * row);
     }
 }
 
@@ -87,17 +83,17 @@ static void finish_units(const linear_stage *s, const stage_io *io, size_t first
                          const float *yt, size_t row) {
   enum { BLOCK = 16 };
   const size_t K = (size_t)s->base.spec.K;
-  const linear_range blocks = linear_range_of(up(K, BLOCK));
+  const linear_range blocks = linear_range_of(linear_parts(K, BLOCK));
   for (size_t block = blocks.begin; block < blocks.end; block++)
     for (size_t i = 0; i < n; i++)
-      for (size_t k = block * BLOCK; k < least(K, (block + 1) * BLOCK); k++)
+      for (size_t k = block * BLOCK; k < linear_least(K, (block + 1) * BLOCK); k++)
         store_value(s->base.spec.y_type, io->y, (first + i) * K + k, yt[k * row + i] + io->b[k]);
 }
 
 static void forward_many(const linear_stage *s, const stage_io *io, size_t first, size_t n) {
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
-  const size_t C = (size_t)d->C, wide = (size_t)k->wide, strips = up(n, wide);
+  const size_t C = (size_t)d->C, wide = (size_t)k->wide, strips = linear_parts(n, wide);
   float *xt = io->workspace, *yt = xt + strips * C * wide;
 #pragma omp parallel num_threads(s->base.env.threads)
   {
@@ -105,7 +101,8 @@ static void forward_many(const linear_stage *s, const stage_io *io, size_t first
     for (size_t strip = 0; strip < strips; strip++)
       for (size_t c = 0; c < C; c += DEPTH)
         k->pack_b_transposed(
-            d->x_type == EDGE_BF16, least(wide, n - strip * wide), least(DEPTH, C - c),
+            d->x_type == EDGE_BF16, linear_least(wide, n - strip * wide),
+            linear_least(DEPTH, C - c),
             (const char *)io->x + ((first + strip * wide) * C + c) * edge_size(d->x_type), C,
             xt + (strip * C + c) * wide);
     forward_units(s, io, xt, strips, scratch_of(s, io), yt);
@@ -174,7 +171,7 @@ static void few_block(const few *f, size_t first, size_t count, size_t c, size_t
           .sums = f->sums + u * row + panel * f->images * lanes,
           .sums_step = row,
           .ahead = along ? w + u * C + FEW_DEPTH : next + (panel * count + u) / f->panels * C,
-          .ahead_rows = (int)(along ? units : up(units, f->panels))};
+          .ahead_rows = (int)(along ? units : linear_parts(units, f->panels))};
       k->dot(&dot);
     }
 }
@@ -195,7 +192,7 @@ static void few_units(const few *f, size_t begin, size_t first, size_t count) {
   const size_t row = f->panels * f->images * lanes;
   memset(f->sums, 0, count * row * sizeof *f->sums);
   for (size_t c = 0; c < C; c += f->depth) {
-    const size_t depth = least(f->depth, C - c);
+    const size_t depth = linear_least(f->depth, C - c);
     if (f->depth < C || first == begin) few_take_x(f, c, depth);
     few_block(f, first, count, c, depth,
               f->io->w + (c + depth < C ? first * C + c + depth : (first + count) * C));
@@ -207,15 +204,19 @@ static void few_units(const few *f, size_t begin, size_t first, size_t count) {
 }
 
 static void forward_few(const linear_stage *s, const stage_io *io) {
-  const size_t n = (size_t)io->n, panels = up(n, (size_t)s->kernels->dot_images);
+  const size_t n = (size_t)io->n, panels = linear_parts(n, (size_t)s->kernels->dot_images);
 #pragma omp parallel num_threads(s->base.env.threads)
   {
-    few f = {.s = s, .io = io, .panels = panels, .images = up(n, panels), .depth = few_depth(s, n)};
+    few f = {.s = s,
+             .io = io,
+             .panels = panels,
+             .images = linear_parts(n, panels),
+             .depth = few_depth(s, n)};
     f.x = scratch_of(s, io);
     f.sums = f.x + f.panels * f.images * f.depth;
     const linear_range units = linear_range_of((size_t)s->base.spec.K);
     for (size_t u = units.begin; u < units.end; u += FEW_UNITS)
-      few_units(&f, units.begin, u, least(FEW_UNITS, units.end - u));
+      few_units(&f, units.begin, u, linear_least(FEW_UNITS, units.end - u));
   }
 }
 
@@ -231,7 +232,7 @@ static bool forward(stage *base, const stage_io *io) {
     forward_few(s, io);
   else
     for (size_t i = 0; i < (size_t)io->n; i += MOST_IMAGES)
-      forward_many(s, io, i, least(MOST_IMAGES, (size_t)io->n - i));
+      forward_many(s, io, i, linear_least(MOST_IMAGES, (size_t)io->n - i));
   if (d->relu)
     pass_activate(s->pass, d->y_type, (size_t)io->n * (size_t)d->K, io->dropout, d->dropout_scale,
                   io->y, base->env.threads);
@@ -242,7 +243,7 @@ static bool forward(stage *base, const stage_io *io) {
 
 /* dy's rows in panels as equal as they come. */
 static size_t panel_rows(const linear_stage *s, size_t n) {
-  return up(n, up(n, (size_t)s->kernels->rows));
+  return linear_parts(n, linear_parts(n, (size_t)s->kernels->rows));
 }
 
 static size_t panel_floats(const linear_stage *s) {
@@ -263,7 +264,7 @@ static void data_block(const linear_stage *s, const stage_io *io, size_t first, 
           (const char *)(next + call / 2 * LINEAR_GROUP * C) + call % 2 * (lines / 2) * MEM_ALIGN,
           C * sizeof *next, MEM_ALIGN, call / 2 * LINEAR_GROUP < depth ? (int)(lines / 2) : 0};
       const linear_tile t = {
-          .rows = (int)least(rows, n - panel * rows),
+          .rows = (int)linear_least(rows, n - panel * rows),
           .depth = (int)depth,
           .a = (const float *)io->workspace + panel * panel_floats(s) + first * (size_t)k->rows,
           .b = b + strip * DEPTH * wide,
@@ -281,12 +282,12 @@ static void data_columns(const linear_stage *s, const stage_io *io, size_t c, si
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
   const size_t C = (size_t)d->C, K = (size_t)d->K, wide = (size_t)k->wide;
-  const size_t strips = up(count, wide);
+  const size_t strips = linear_parts(count, wide);
   float *b = scratch, *out = b + STRIPS * DEPTH * wide;
   for (size_t first = 0; first < K; first += DEPTH) {
-    const size_t depth = least(DEPTH, K - first);
+    const size_t depth = linear_least(DEPTH, K - first);
     for (size_t strip = 0; strip < strips; strip++)
-      k->pack_b(false, least(wide, count - strip * wide), depth,
+      k->pack_b(false, linear_least(wide, count - strip * wide), depth,
                 io->w + first * C + c + strip * wide, C, b + strip * DEPTH * wide);
     const float *next = first + DEPTH < K ? io->w + (first + DEPTH) * C + c : io->w + c + count;
     data_block(s, io, first, depth, strips, b, next, out);
@@ -308,15 +309,16 @@ static void backward_data(const linear_stage *s, const stage_io *io) {
 #pragma omp parallel num_threads(s->base.env.threads)
   {
 #pragma omp for collapse(2) schedule(static)
-    for (size_t panel = 0; panel < up(n, rows); panel++)
+    for (size_t panel = 0; panel < linear_parts(n, rows); panel++)
       for (size_t first = 0; first < K; first += DEPTH)
-        k->pack_a(d->y_type == EDGE_BF16, (int)least(rows, n - panel * rows),
-                  least(DEPTH, K - first),
+        k->pack_a(d->y_type == EDGE_BF16, (int)linear_least(rows, n - panel * rows),
+                  linear_least(DEPTH, K - first),
                   (const char *)io->dy + (panel * rows * K + first) * edge_size(d->y_type), K,
                   (float *)io->workspace + panel * panel_floats(s) + first * (size_t)k->rows);
-    const linear_range strips = linear_range_of(up(C, wide));
+    const linear_range strips = linear_range_of(linear_parts(C, wide));
     for (size_t strip = strips.begin; strip < strips.end; strip += STRIPS) {
-      const size_t c = strip * wide, end = least(least(strip + STRIPS, strips.end) * wide, C);
+      const size_t c = strip * wide,
+                   end = linear_least(linear_least(strip + STRIPS, strips.end) * wide, C);
       data_columns(s, io, c, end - c, scratch_of(s, io));
     }
   }
@@ -360,24 +362,24 @@ static void measure(linear_stage *s) {
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
   const size_t n = (size_t)s->base.env.max_n, C = (size_t)d->C, K = (size_t)d->K;
-  const size_t wide = (size_t)k->wide, images = linear_round(least(n, MOST_IMAGES), wide);
-  const size_t panel = least(n, (size_t)s->few) + (size_t)k->dot_images;
-  const size_t block = most(panel * few_depth(s, panel), 2 * VERY_FEW * few_depth(s, 1));
+  const size_t wide = (size_t)k->wide, images = linear_round(linear_least(n, MOST_IMAGES), wide);
+  const size_t panel = linear_least(n, (size_t)s->few) + (size_t)k->dot_images;
+  const size_t block = linear_most(panel * few_depth(s, panel), 2 * VERY_FEW * few_depth(s, 1));
   s->scratch = block + FEW_UNITS * panel * (size_t)k->lanes;
   if (n > (size_t)s->few) {
-    s->scratch = most(s->scratch, DEPTH * (size_t)k->rows);
+    s->scratch = linear_most(s->scratch, DEPTH * (size_t)k->rows);
     s->shared = images * (C + K);
   }
   if (s->base.env.training) {
     if (d->need_dx) {
-      s->scratch = most(s->scratch, STRIPS * wide * (DEPTH + n));
-      s->shared = most(s->shared, up(n, (size_t)k->rows) * panel_floats(s));
+      s->scratch = linear_most(s->scratch, STRIPS * wide * (DEPTH + n));
+      s->shared = linear_most(s->shared, linear_parts(n, (size_t)k->rows) * panel_floats(s));
     }
-    s->scratch = most(s->scratch, linear_gradient_scratch(s));
-    s->shared = most(s->shared, linear_gradient_shared(s));
+    s->scratch = linear_most(s->scratch, linear_gradient_scratch(s));
+    s->shared = linear_most(s->shared, linear_gradient_shared(s));
     if (s->base.fuses_update) {
-      s->scratch = most(s->scratch, linear_norm_scratch(s));
-      s->shared = most(s->shared, n * (sizeof(double) / sizeof(float)));
+      s->scratch = linear_most(s->scratch, linear_norm_scratch(s));
+      s->shared = linear_most(s->shared, n * (sizeof(double) / sizeof(float)));
     }
   }
   s->scratch = linear_round(s->scratch, LINEAR_GROUP);

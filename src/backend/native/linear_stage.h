@@ -19,7 +19,11 @@ typedef struct linear_stage {
   size_t scratch; /* floats for one thread */
 } linear_stage;
 
-static inline size_t linear_round(size_t x, size_t to) { return (x + to - 1) / to * to; }
+static inline size_t linear_least(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t linear_most(size_t a, size_t b) { return a > b ? a : b; }
+/* Of at most `by` each. */
+static inline size_t linear_parts(size_t x, size_t by) { return (x + by - 1) / by; }
+static inline size_t linear_round(size_t x, size_t to) { return linear_parts(x, to) * to; }
 
 /* Thread `thread` of `all` takes units begin .. end - 1 of `count`. */
 typedef struct linear_range {

@@ -7,14 +7,22 @@
 #define NATIVE_NATIVE_H
 
 #include "backend/backend.h"
+#include "base/memory.h"
 
 #define NATIVE_NAME "native"
 
-/* 3x3 convolutions of one to three channels, the first layer of a net: direct. */
+/* Whether an fp32 output [..][K] of `bytes` should go past the caches: they cannot keep it until
+ * its reader comes, so its lines need not be read before they are written. */
+static inline bool native_streams(edge_type type, const void *values, int K, size_t bytes) {
+  enum { KEPT = 24 << 20, LINE = 16 };
+  return type == EDGE_F32 && K % LINE == 0 && (uintptr_t)values % MEM_ALIGN == 0 && bytes > KEPT;
+}
+
+/* 3x3 convolutions of one to three channels, the first layer of a net: F(2, 3) or direct. */
 vgg_status first_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                          size_t size, vgg_error *err);
 
-/* 3x3 convolutions of 16 channels and more: Winograd. */
+/* Other 3x3 convolutions: Winograd's F(4x4, 3x3). */
 vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                             size_t size, vgg_error *err);
 

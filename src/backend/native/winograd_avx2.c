@@ -58,32 +58,6 @@ INLINE void multiply(int rows, int panels, int c16, const float *v, const float 
 ALL_ROWS(DEFINE)
 static const wg_product products[PANEL][2] = {ALL_ROWS(NAME)};
 
-/* `rows` input channels x 16 output channels stay in registers while the tiles go by. */
-INLINE void accumulate_rows(int rows, int tiles, bool fresh, const float *v, const float *d,
-                            float *s) {
-  vec acc[6][2];
-#pragma GCC unroll 6
-  for (int i = 0; i < rows; i++) {
-    acc[i][0] = fresh ? splat(0) : load(s + i * WIDE);
-    acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
-  }
-#pragma GCC unroll 1
-  for (int t = 0; t < tiles; t++, v += WG_LANES, d += WIDE) {
-    const vec d0 = load(d), d1 = load(d + VEC);
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++) {
-      const vec x = splat(v[i]);
-      acc[i][0] = fmadd(x, d0, acc[i][0]);
-      acc[i][1] = fmadd(x, d1, acc[i][1]);
-    }
-  }
-#pragma GCC unroll 6
-  for (int i = 0; i < rows; i++) {
-    store(s + i * WIDE, acc[i][0]);
-    store(s + i * WIDE + VEC, acc[i][1]);
-  }
-}
-
 /* The 16 rows of a line of V, as many at a time as there are registers for. */
 static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s) {
   for (int c = 0; c < c16; c++, v += (ptrdiff_t)tiles * WG_LANES, s += WG_LANES * WIDE) {

@@ -54,31 +54,11 @@ INLINE void multiply(int rows, int halves, int panels, int c16, const float *v, 
 ALL_ROWS(DEFINE_BOTH)
 static const wg_product products[PANEL][2] = {ALL_ROWS(NAME_BOTH)};
 
-/* 8 input channels x 32 output channels stay in 16 registers while the tiles go by. */
+/* Half a line of V at a time: 16 sums, which leaves registers for what is to come. */
 static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s) {
-  enum { ROWS = 8 };
-  for (int block = 0; block < 2 * c16; block++, s += ROWS * WIDE) {
-    const float *vp = v + (ptrdiff_t)(block / 2) * tiles * WG_LANES + block % 2 * ROWS, *dp = d;
-    vec acc[ROWS][2];
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++) {
-      acc[i][0] = fresh ? splat(0) : load(s + i * WIDE);
-      acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
-    }
-    for (int t = 0; t < tiles; t++, vp += WG_LANES, dp += WIDE) {
-      const vec d0 = load(dp), d1 = load(dp + VEC);
-#pragma GCC unroll 8
-      for (int i = 0; i < ROWS; i++) {
-        const vec x = splat(vp[i]);
-        acc[i][0] = fmadd(x, d0, acc[i][0]);
-        acc[i][1] = fmadd(x, d1, acc[i][1]);
-      }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++) {
-      store(s + i * WIDE, acc[i][0]);
-      store(s + i * WIDE + VEC, acc[i][1]);
-    }
+  for (int c = 0; c < c16; c++, v += (ptrdiff_t)tiles * WG_LANES, s += WG_LANES * WIDE) {
+    accumulate_rows(8, tiles, fresh, v, d, s);
+    accumulate_rows(8, tiles, fresh, v + 8, d, s + 8 * WIDE);
   }
 }
 

@@ -43,8 +43,7 @@ static panels bound_of(const wg_stage *s, size_t tiles) {
 }
 
 /* One thread's tiles and their share of V and M may be a quarter more than a block. */
-size_t wg_convolve_floats(const wg_stage *s, int C, int K) {
-  (void)K;
+size_t wg_convolve_floats(const wg_stage *s, int C) {
   const size_t threads = (size_t)s->base.env.threads, block = (size_t)wg_block_tiles(C);
   const panels own = bound_of(s, block + block / 4);
   const panels all = bound_of(s, wg_least(threads * block, wg_tiles(s, s->base.env.max_n)));

@@ -3,7 +3,7 @@
  * Winograd's transforms, once for all instruction sets. Include it from a file that has included
  * the set's lanes header, VEC values in a register, and has said what its products take:
  *
- *     enum { WIDE };   output channels of a product; see wg_kernels
+ *     enum { WIDE };   output channels of a product, two vectors; see wg_kernels
  *
  * Transforms load with masks: a column outside the picture, a channel beyond C and a place that the
  * pool or the ReLU has closed are all a zero in the mask, and so is a row outside.
@@ -350,6 +350,35 @@ static void output(const wg_grid *g, const wg_target *t, size_t first, int count
   else
     output_tiles(g, t, false, false, first, count, k, M, plane);
   if (t->stream) store_fence();
+}
+
+/* ---- the filters' gradient ------------------------------------------------------------------- */
+
+/* `rows` input channels and two vectors of output channels stay in registers while the tiles go by.
+ */
+INLINE void accumulate_rows(int rows, int tiles, bool fresh, const float *v, const float *d,
+                            float *s) {
+  vec acc[8][2];
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; i++) {
+    acc[i][0] = fresh ? splat(0) : load(s + i * WIDE);
+    acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
+  }
+#pragma GCC unroll 1
+  for (int t = 0; t < tiles; t++, v += WG_LANES, d += WIDE) {
+    const vec d0 = load(d), d1 = load(d + VEC);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+      const vec x = splat(v[i]);
+      acc[i][0] = fmadd(x, d0, acc[i][0]);
+      acc[i][1] = fmadd(x, d1, acc[i][1]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; i++) {
+    store(s + i * WIDE, acc[i][0]);
+    store(s + i * WIDE + VEC, acc[i][1]);
+  }
 }
 
 #endif

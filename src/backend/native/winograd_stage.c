@@ -20,9 +20,9 @@
 
 static size_t scratch_floats(const wg_stage *s) {
   const stage_spec *d = &s->base.spec;
-  size_t floats = wg_convolve_floats(s, d->C, d->K);
+  size_t floats = wg_convolve_floats(s, d->C);
   if (s->base.env.training) {
-    if (d->need_dx) floats = wg_most(floats, wg_convolve_floats(s, d->K, d->C));
+    if (d->need_dx) floats = wg_most(floats, wg_convolve_floats(s, d->K));
     floats = wg_most(floats, wg_reduce_floats(s, d->C, d->K));
   }
   return floats;
@@ -65,14 +65,11 @@ static bool repack(stage *base, const float *w, const float *b, void *pack, void
   return true;
 }
 
-/* An output that the caches cannot keep until its reader comes goes past them: its lines need not
- * be read before they are written. */
 static bool streams(const wg_stage *s, int n, const wg_target *y) {
-  enum { KEPT = 24 << 20 };
   const int shrink = y->pool ? 2 : 1;
   const size_t pixels = (size_t)n * (size_t)(s->grid.H / shrink) * (size_t)(s->grid.W / shrink);
-  return y->C % WG_LANES == 0 && (uintptr_t)y->values % MEM_ALIGN == 0 &&
-         pixels * (size_t)y->C * (y->bf16 ? 2 : 4) > KEPT;
+  return native_streams(y->bf16 ? EDGE_BF16 : EDGE_F32, y->values, y->C,
+                        pixels * (size_t)y->C * sizeof(float));
 }
 
 static pass_pool pool_of(const stage_spec *d) {

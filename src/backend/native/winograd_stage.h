@@ -59,8 +59,8 @@ static inline void wg_fetch(wg_ahead *a) {
 }
 
 /* y = x convolved with U, the same whatever the threads. `scratch` has as many floats as the first
- * says for C inputs and K outputs. */
-size_t wg_convolve_floats(const wg_stage *s, int C, int K);
+ * says for C inputs. */
+size_t wg_convolve_floats(const wg_stage *s, int C);
 void wg_convolve(const wg_stage *s, int n, const wg_source *x, const wg_target *y, const float *U,
                  float *scratch);
 
