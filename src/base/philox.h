@@ -17,6 +17,7 @@ typedef enum philox_purpose {
   PHILOX_WEIGHTS = 1, /* sample = parameter's place in the net, block = element / 4 */
   PHILOX_ORDER = 2,   /* block = draw / 4, epoch */
   PHILOX_DROPOUT = 3, /* sample = dataset index, epoch, block = layer * 2^16 + unit / 4 */
+  PHILOX_SPLIT = 4,   /* sample = picture of the set that is divided */
 } philox_purpose;
 
 static inline void philox(uint64_t seed, philox_purpose purpose, uint32_t epoch, uint32_t sample,

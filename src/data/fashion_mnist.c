@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/md5.h"
 #include "data/idx.h"
+#include "data/mnist.h"
 
 /* As the tutorial's book calls them. */
 static const char *const names[] = {"t-shirt", "trouser", "pullover", "dress", "coat",
@@ -24,7 +24,8 @@ static const char advice[] =
 
 static vgg_status read_published(const char *dir, vgg_split split, idx_file file, idx_array *out,
                                  vgg_error *err) {
-  const vgg_status status = idx_read(dir, split, file, advice, out, err);
+  const vgg_status status =
+      idx_read(dir, idx_name(split, file), file == IDX_LABELS ? 1 : 3, advice, out, err);
   if (status != VGG_OK) return status;
   md5 m;
   uint8_t digest[16];
@@ -41,32 +42,26 @@ static vgg_status read_published(const char *dir, vgg_split split, idx_file file
                  idx_name(split, file), found, wanted, advice);
 }
 
-/* torchvision keeps the files below the folder that it is given. */
-static vgg_status find_folder(const char *dir, char **out, vgg_error *err) {
-  char *below = path_join(dir, "FashionMNIST/raw");
-  if (below && !path_is_dir(below)) {
-    free(below);
-    below = strdup(dir);
-  }
-  if (!below) return err_no_memory(err, dir, strlen(dir));
-  *out = below;
-  return VGG_OK;
-}
-
-vgg_status fashion_mnist_read(const char *dir, vgg_split split, vgg_dataset *data, vgg_error *err) {
+vgg_status fashion_mnist_read(const dataset_query *q, dataset_store *out, vgg_error *err) {
   idx_array pictures = {0}, labels = {0};
   char *folder = NULL;
-  vgg_status status = find_folder(dir, &folder, err);
+  vgg_status status = mnist_folder(q, "FashionMNIST/raw", &folder, err);
   if (status != VGG_OK) return status;
-  status = read_published(folder, split, IDX_PICTURES, &pictures, err);
-  if (status == VGG_OK) status = read_published(folder, split, IDX_LABELS, &labels, err);
-  if (status != VGG_OK) goto done;
-  data->classes = (int)(sizeof names / sizeof names[0]);
-  data->names = names;
-  status = idx_adopt(folder, split, &pictures, &labels, data, err);
-done:
+  for (size_t i = 0; status == VGG_OK && i < sizeof names / sizeof names[0]; i++)
+    if (class_table_add(&out->classes, names[i]) < 0)
+      status = err_no_memory(err, q->path, sizeof names);
+  if (status == VGG_OK) status = read_published(folder, q->split, IDX_PICTURES, &pictures, err);
+  if (status == VGG_OK) status = read_published(folder, q->split, IDX_LABELS, &labels, err);
+  if (status == VGG_OK)
+    status = idx_adopt(folder, idx_name(q->split, IDX_PICTURES), &pictures,
+                       idx_name(q->split, IDX_LABELS), &labels, out, err);
   free(pictures.data);
   free(labels.data);
   free(folder);
   return status;
+}
+
+unsigned fashion_mnist_holds(const char *set, const char *path) {
+  (void)set;
+  return mnist_holds_in(path, "FashionMNIST/raw");
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 /* Deflate shrinks by at most 1032, but pictures by far less. What unpacks to more than MODEST bytes
  * must not have shrunk by more than MAX_RATIO, or a small file could ask for gigabytes. */
@@ -158,71 +159,57 @@ const char *idx_name(vgg_split split, idx_file file) {
   return names[split == VGG_TEST][file];
 }
 
-vgg_status idx_read(const char *dir, vgg_split split, idx_file file, const char *advice,
-                    idx_array *out, vgg_error *err) {
+/* DIR/NAME, or DIR/NAME.gz when only that is there; from malloc, NULL without memory. */
+static char *path_of(const char *dir, const char *name) {
+  char *plain = path_join(dir, name);
+  if (!plain || path_exists(plain)) return plain;
+  text gzipped = {0};
+  text_add(&gzipped, "%s.gz", plain);
+  if (!gzipped.failed && !path_exists(gzipped.s)) {
+    free(gzipped.s);
+    return plain;
+  }
+  free(plain);
+  return gzipped.s;
+}
+
+vgg_status idx_read(const char *dir, const char *name, int rank, const char *advice, idx_array *out,
+                    vgg_error *err) {
   vgg_status status;
   uint8_t *raw = NULL;
   size_t size;
-  char name[40];
-  snprintf(name, sizeof name, "%s.gz", idx_name(split, file));
-  char *gzipped = path_join(dir, name), *plain = path_join(dir, idx_name(split, file));
-  if (!plain || !gzipped) {
-    status = err_no_memory(err, dir, strlen(dir));
-    goto done;
-  }
-  const char *path = path_exists(plain) ? plain : gzipped;
-  if (!path_exists(path)) {
-    status = err_set(err, VGG_NO_INPUT, "%s[.gz]: no such file; %s", plain, advice);
-    goto done;
-  }
-  status = file_read(path, MAX_FILE, &raw, &size, err);
-  if (status == VGG_OK) status = idx_parse(path, raw, size, file == IDX_LABELS ? 1 : 3, out, err);
-done:
+  char *path = path_of(dir, name);
+  if (!path) return err_no_memory(err, dir, strlen(dir));
+  if (!path_exists(path))
+    status = err_set(err, VGG_NO_INPUT, "%s[.gz]: no such file; %s", path, advice);
+  else
+    status = file_read(path, MAX_FILE, &raw, &size, err);
+  if (status == VGG_OK) status = idx_parse(path, raw, size, rank, out, err);
   free(raw);
-  free(plain);
-  free(gzipped);
+  free(path);
   return status;
 }
 
-vgg_status idx_adopt(const char *dir, vgg_split split, idx_array *pictures, idx_array *labels,
-                     vgg_dataset *data, vgg_error *err) {
-  if (pictures->dims[0] != labels->dims[0])
-    return err_set(err, VGG_BAD_CONTENT, "%s: %s holds %u pictures, but %s holds %u labels", dir,
-                   idx_name(split, IDX_PICTURES), pictures->dims[0], idx_name(split, IDX_LABELS),
-                   labels->dims[0]);
-  data->shape = (vgg_shape){1, (int)pictures->dims[1], (int)pictures->dims[2]};
-  data->count = pictures->dims[0];
-  data->pixels = pictures->data;
-  data->labels = labels->data;
-  pictures->data = labels->data = NULL;
+bool idx_exists(const char *dir, const char *name) {
+  char *path = path_of(dir, name);
+  const bool found = path && path_exists(path);
+  free(path);
+  return found;
+}
+
+vgg_status idx_adopt(const char *dir, const char *pictures_name, idx_array *pictures,
+                     const char *labels_name, const idx_array *labels, dataset_store *out,
+                     vgg_error *err) {
+  const size_t count = pictures->dims[0];
+  if (count != labels->dims[0])
+    return err_set(err, VGG_BAD_CONTENT, "%s: %s holds %zu pictures, but %s holds %u labels", dir,
+                   pictures_name, count, labels_name, labels->dims[0]);
+  out->labels = malloc(count * sizeof *out->labels);
+  if (!out->labels) return err_no_memory(err, dir, count * sizeof *out->labels);
+  for (size_t i = 0; i < count; i++) out->labels[i] = labels->data[i];
+  out->shape = (vgg_shape){1, (int)pictures->dims[1], (int)pictures->dims[2]};
+  out->count = count;
+  out->pixels = pictures->data;
+  pictures->data = NULL;
   return VGG_OK;
-}
-
-static int highest(const idx_array *labels) {
-  int most = 0;
-  for (size_t i = 0; i < labels->size; i++)
-    if (labels->data[i] > most) most = labels->data[i];
-  return most;
-}
-
-/* Any content. The labels of both splits are read, since they say together how many classes there
- * are. */
-vgg_status idx_folder_read(const char *dir, vgg_split split, vgg_dataset *data, vgg_error *err) {
-  static const char advice[] =
-      "idx:DIR wants train-images-idx3-ubyte, train-labels-idx1-ubyte, "
-      "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte";
-  const vgg_split other_split = split == VGG_TRAIN ? VGG_TEST : VGG_TRAIN;
-  idx_array pictures = {0}, labels = {0}, other = {0};
-  vgg_status status = idx_read(dir, split, IDX_PICTURES, advice, &pictures, err);
-  if (status == VGG_OK) status = idx_read(dir, split, IDX_LABELS, advice, &labels, err);
-  if (status == VGG_OK) status = idx_read(dir, other_split, IDX_LABELS, advice, &other, err);
-  if (status != VGG_OK) goto done;
-  const int here = highest(&labels), there = highest(&other);
-  data->classes = 1 + (here > there ? here : there);
-  status = idx_adopt(dir, split, &pictures, &labels, data, err);
-done:
-  free(pictures.data);
-  free(labels.data);
-  free(other.data);
-  return status;
 }

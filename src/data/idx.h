@@ -39,12 +39,14 @@ typedef enum idx_file { IDX_PICTURES, IDX_LABELS } idx_file;
 const char *idx_name(vgg_split split, idx_file file); /* train-images-idx3-ubyte, ... */
 
 /* Reads DIR/NAME or DIR/NAME.gz. `advice` ends the message when neither is there. */
-vgg_status idx_read(const char *dir, vgg_split split, idx_file file, const char *advice,
-                    idx_array *out, vgg_error *err);
+vgg_status idx_read(const char *dir, const char *name, int rank, const char *advice, idx_array *out,
+                    vgg_error *err);
+bool idx_exists(const char *dir, const char *name);
 
-/* Moves the arrays of a split into `data` (and leaves them empty). Fails with VGG_BAD_CONTENT if
- * there are not as many labels as pictures. */
-vgg_status idx_adopt(const char *dir, vgg_split split, idx_array *pictures, idx_array *labels,
-                     vgg_dataset *data, vgg_error *err);
+/* Moves the pictures into the store (and leaves them empty) and copies the labels. Fails with
+ * VGG_BAD_CONTENT if there are not as many labels as pictures, VGG_NO_MEMORY. */
+vgg_status idx_adopt(const char *dir, const char *pictures_name, idx_array *pictures,
+                     const char *labels_name, const idx_array *labels, dataset_store *out,
+                     vgg_error *err);
 
 #endif

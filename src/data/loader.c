@@ -16,9 +16,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "data/bad.h"
+#include "data/dataset.h"
 #include "image/preprocess.h"
 
 enum { SLOTS = 3, MAX_WORKERS = 64 };
@@ -28,6 +31,9 @@ typedef struct slot {
   int32_t *labels; /* [rows] */
   uint32_t *ids;   /* [rows] */
   loader_batch batch;
+  bad_list bad;      /* found while this batch was made */
+  vgg_status status; /* why it could not be made */
+  vgg_error err;
   bool ready;
 } slot;
 
@@ -35,6 +41,7 @@ typedef struct worker {
   loader *owner;
   pthread_t thread;
   preprocessor *prepare; /* has scratch, so one for each thread */
+  vgg_shape prepared;    /* what pictures it is for */
 } worker;
 
 struct loader {
@@ -46,6 +53,10 @@ struct loader {
   slot slots[SLOTS];
   worker *workers; /* [options.workers] */
   int num_running; /* threads */
+  bool *is_bad;    /* [count of the dataset] not tried any more; written between epochs */
+  bad_list bad;    /* of the batches that were taken, in their order */
+  size_t known;    /* of them, those that is_bad has */
+  size_t max_bad;
 
   pthread_mutex_t lock; /* guards what follows and the slots' `ready` */
   pthread_cond_t work;  /* for workers: a batch may be begun, or stop */
@@ -80,7 +91,39 @@ static bool lay_out(vgg_shape input, int batch, size_t count, layout *l) {
 
 size_t loader_bytes(vgg_shape input, int batch, size_t count) {
   layout l;
-  return lay_out(input, batch, count, &l) ? sizeof(loader) + l.total : SIZE_MAX;
+  size_t total;
+  if (!lay_out(input, batch, count, &l) || !mem_add(l.total, count * sizeof(bool), &total))
+    return SIZE_MAX;
+  return sizeof(loader) + total;
+}
+
+/* The worker's preprocessor, made anew when the picture's size is another one than before. */
+static vgg_status prepare_for(worker *w, const vgg_image *image, vgg_error *err) {
+  const vgg_shape s = w->prepared;
+  if (w->prepare && s.c == image->channels && s.h == image->height && s.w == image->width)
+    return VGG_OK;
+  preprocessor_close(w->prepare);
+  w->prepare = NULL;
+  w->prepared = (vgg_shape){image->channels, image->height, image->width};
+  return preprocessor_create(&w->owner->options.rule, image->channels, image->height, image->width,
+                             &w->prepare, err);
+}
+
+static vgg_status make_picture(worker *w, uint32_t id, uint8_t *out, vgg_error *err) {
+  const vgg_dataset *data = w->owner->options.data;
+  const size_t place = dataset_place(data, id);
+  vgg_image image;
+  bool owned;
+  vgg_status status = dataset_picture(data->store, place, &image, &owned, err);
+  if (status != VGG_OK) return status;
+  status = prepare_for(w, &image, err);
+  if (status == VGG_OK) preprocessor_run(w->prepare, image.pixels, out);
+  if (owned) vgg_image_free(&image);
+  if (status != VGG_BAD_VALUE) return status;
+  char *path = owned ? dataset_file(data->store, place) : NULL;
+  err_prefix(err, status, path ? path : vgg_dataset_spec(data));
+  free(path);
+  return status;
 }
 
 /* False when the batch is wanted no more. */
@@ -88,13 +131,22 @@ static bool make_batch(worker *w, size_t b, slot *s) {
   loader *l = w->owner;
   const vgg_dataset *data = l->options.data;
   const size_t rows = (size_t)l->options.batch, first = b * rows;
-  const size_t left = vgg_dataset_count(data) - first, n = left < rows ? left : rows;
-  for (size_t i = 0; i < n; i++) {
+  const size_t left = vgg_dataset_count(data) - first, planned = left < rows ? left : rows;
+  size_t n = 0;
+  s->status = VGG_OK;
+  for (size_t i = 0; i < planned && s->status == VGG_OK; i++) {
     if (atomic_load_explicit(&l->dropped, memory_order_relaxed)) return false;
     const uint32_t id = l->order[first + i];
-    preprocessor_run(w->prepare, vgg_dataset_pixels(data, id), s->pixels + i * l->picture);
-    s->labels[i] = vgg_dataset_label(data, id);
-    s->ids[i] = id;
+    if (l->is_bad[id]) continue;
+    vgg_error err;
+    const vgg_status status = make_picture(w, id, s->pixels + n * l->picture, &err);
+    if (status == VGG_OK) {
+      s->labels[n] = vgg_dataset_label(data, id);
+      s->ids[n++] = id;
+    } else if (status == VGG_NO_MEMORY || !bad_add(&s->bad, id, err.message)) {
+      s->status = status == VGG_NO_MEMORY ? err_set(&s->err, status, "%s", err.message)
+                                          : err_no_memory(&s->err, "loader", sizeof err);
+    }
   }
   s->batch = (loader_batch){(int)n, s->pixels, s->labels, s->ids};
   return true;
@@ -112,6 +164,7 @@ static void *work(void *argument) {
     slot *s = &l->slots[b % SLOTS];
     l->busy++;
     pthread_mutex_unlock(&l->lock);
+    bad_clear(&s->bad);
     const bool whole = make_batch(w, b, s);
     pthread_mutex_lock(&l->lock);
     l->busy--;
@@ -130,19 +183,36 @@ static vgg_status check_options(const loader_options *o, vgg_error *err) {
   return VGG_OK;
 }
 
+/* Pictures of one size show at once whether the rule fits them; those in files show their channels.
+ */
 static vgg_status create_workers(loader *l, vgg_error *err) {
   const loader_options *o = &l->options;
   const vgg_shape stored = vgg_dataset_shape(o->data);
+  const bool files = stored.h == 0;
+  const vgg_image like = {
+      .channels = stored.c, .height = files ? 1 : stored.h, .width = files ? 1 : stored.w};
   l->workers = calloc((size_t)o->workers, sizeof *l->workers);
   if (!l->workers) return err_no_memory(err, "loader", (size_t)o->workers * sizeof *l->workers);
   for (int i = 0; i < o->workers; i++) {
     worker *w = &l->workers[i];
     w->owner = l;
-    const vgg_status status =
-        preprocessor_create(&o->rule, stored.c, stored.h, stored.w, &w->prepare, err);
+    const vgg_status status = prepare_for(w, &like, err);
     if (status != VGG_OK) return err_prefix(err, status, vgg_dataset_spec(o->data));
   }
   return VGG_OK;
+}
+
+/* Of no pictures none may be bad, and of a hundred one. */
+static size_t allowed_bad(double share, size_t count) {
+  if (share < 0) return 0;
+  return (size_t)((share == 0 ? .01 : share) * (double)count);
+}
+
+static vgg_status prepare_bad(loader *l, vgg_error *err) {
+  const size_t count = vgg_dataset_count(l->options.data);
+  l->max_bad = allowed_bad(l->options.max_bad, count);
+  l->is_bad = calloc(count ? count : 1, sizeof *l->is_bad);
+  return l->is_bad ? VGG_OK : err_no_memory(err, "loader", count);
 }
 
 static vgg_status allocate(loader *l, vgg_error *err) {
@@ -185,18 +255,26 @@ static vgg_status start_workers(loader *l, vgg_error *err) {
   return VGG_OK;
 }
 
+/* Decoding takes far longer than resizing what lies in memory. */
+static int default_workers(const vgg_dataset *data) {
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  if (vgg_dataset_shape(data).h > 0 || processors < 2) return 1;
+  return processors < SLOTS ? (int)processors : SLOTS;
+}
+
 vgg_status loader_create(const loader_options *options, loader **out, vgg_error *err) {
   vgg_status status = check_options(options, err);
   if (status != VGG_OK) return status;
   loader *l = calloc(1, sizeof *l);
   if (!l) return err_no_memory(err, "loader", sizeof *l);
   l->options = *options;
-  if (l->options.workers == 0) l->options.workers = 1;
+  if (l->options.workers == 0) l->options.workers = default_workers(options->data);
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->work, NULL);
   pthread_cond_init(&l->made, NULL);
   status = create_workers(l, err);
   if (status == VGG_OK) status = allocate(l, err);
+  if (status == VGG_OK) status = prepare_bad(l, err);
   if (status == VGG_OK) status = start_workers(l, err);
   if (status != VGG_OK) {
     loader_close(l);
@@ -219,6 +297,9 @@ void loader_close(loader *l) {
   pthread_cond_destroy(&l->made);
   pthread_cond_destroy(&l->work);
   pthread_mutex_destroy(&l->lock);
+  for (int i = 0; i < SLOTS; i++) bad_free(&l->slots[i].bad);
+  bad_free(&l->bad);
+  free(l->is_bad);
   free(l->workers);
   mem_free(l->arena);
   free(l);
@@ -236,6 +317,7 @@ vgg_status loader_start(loader *l, uint32_t epoch, size_t first, vgg_error *err)
   l->end = l->taken; /* nothing more is begun */
   while (l->busy > 0) pthread_cond_wait(&l->made, &l->lock);
   atomic_store(&l->dropped, false);
+  for (; l->known < l->bad.count; l->known++) l->is_bad[l->bad.at[l->known].id] = true;
   if (l->options.shuffle)
     sampler_order(l->options.seed, epoch, l->order, count);
   else
@@ -250,9 +332,21 @@ vgg_status loader_start(loader *l, uint32_t epoch, size_t first, vgg_error *err)
   return VGG_OK;
 }
 
+/* What was bad in a batch that is taken counts from now on. */
+static vgg_status count_bad(loader *l, slot *s, vgg_error *err) {
+  if (s->status != VGG_OK) return err_set(err, s->status, "%s", s->err.message);
+  if (!bad_move(&l->bad, &s->bad)) return err_no_memory(err, "loader", sizeof s->err);
+  if (l->bad.count <= l->max_bad) return VGG_OK;
+  return err_set(err, VGG_BAD_CONTENT,
+                 "%s: %zu of %zu pictures cannot be used, at most %zu may be bad; the newest: %s",
+                 vgg_dataset_spec(l->options.data), l->bad.count,
+                 vgg_dataset_count(l->options.data), l->max_bad, l->bad.at[l->bad.count - 1].line);
+}
+
 vgg_status loader_next(loader *l, const loader_batch **out, vgg_error *err) {
   if (!l->started) return err_set(err, VGG_BUG, "loader: no epoch was begun");
   *out = NULL;
+  slot *s = NULL;
   pthread_mutex_lock(&l->lock);
   if (l->lent) {
     l->slots[l->held % SLOTS].ready = false;
@@ -261,11 +355,16 @@ vgg_status loader_next(loader *l, const loader_batch **out, vgg_error *err) {
     pthread_cond_signal(&l->work);
   }
   if (l->held < l->end) {
-    slot *s = &l->slots[l->held % SLOTS];
+    s = &l->slots[l->held % SLOTS];
     while (!s->ready) pthread_cond_wait(&l->made, &l->lock);
     l->lent = true;
-    *out = &s->batch;
   }
   pthread_mutex_unlock(&l->lock);
-  return VGG_OK;
+  if (!s) return VGG_OK;
+  const vgg_status status = count_bad(l, s, err);
+  if (status == VGG_OK) *out = &s->batch;
+  return status;
 }
+
+size_t loader_bad(const loader *l) { return l->bad.count; }
+const char *loader_bad_line(const loader *l, size_t i) { return l->bad.at[i].line; }

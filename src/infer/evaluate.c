@@ -83,6 +83,7 @@ static vgg_status run_batches(vgg_predictor *p, loader *l, bool (*stop)(void *us
     if (stop && stop(user)) return err_set(err, VGG_STOPPED, "the evaluation was stopped");
     status = loader_next(l, &batch, err);
     if (status != VGG_OK || !batch) break;
+    if (batch->n == 0) continue; /* every picture was bad */
     status = predictor_run(p, batch->n, batch->pixels, &logits, err);
     for (int i = 0; i < batch->n && status == VGG_OK; i++)
       status = add_row(e, &room, logits + (size_t)i * (size_t)e->classes, batch->ids[i],

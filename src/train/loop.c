@@ -176,9 +176,9 @@ static vgg_status step(loop *l, vgg_error *err) {
   if (status != VGG_OK) return status;
   if (!b) return err_set(err, VGG_BUG, "loader: ended before batch %" PRId64, s->batch);
   const double start = clock_seconds();
-  double loss;
-  int correct;
-  status = train_on(t, b, &loss, &correct, err);
+  double loss = 0;
+  int correct = 0;
+  if (b->n > 0) status = train_on(t, b, &loss, &correct, err); /* 0: every picture was bad */
   if (status != VGG_OK) return status;
   s->compute_seconds += clock_seconds() - start;
   s->data_wait_seconds += start - asked;
@@ -189,7 +189,7 @@ static vgg_status step(loop *l, vgg_error *err) {
   s->step++;
   s->batch++;
   t->unsaved = true;
-  l->step_loss = loss / b->n;
+  if (b->n > 0) l->step_loss = loss / b->n;
   status = train_point(l, err);
   if (status != VGG_OK) return status;
   const vgg_train_state state = view(l, VGG_AFTER_STEP);
@@ -207,14 +207,15 @@ static vgg_status evaluate(loop *l, vgg_error *err) {
   const double start = clock_seconds();
   double loss_sum = 0;
   size_t correct = 0, seen = 0;
+  bool whole = false;
   vgg_train_state state = view(l, VGG_DURING_EVAL);
   state.eval_total = t->config.test.count;
   vgg_status status = loader_start(t->test, 0, 0, err);
-  while (status == VGG_OK && seen < t->config.test.count && !l->stop) {
+  while (status == VGG_OK && !whole && !l->stop) {
     const loader_batch *b;
     status = loader_next(t->test, &b, err);
-    if (status != VGG_OK) break;
-    if (!b) return err_set(err, VGG_BUG, "loader: ended after %zu test pictures", seen);
+    whole = status == VGG_OK && !b;
+    if (status != VGG_OK || whole || b->n == 0) continue; /* 0: every picture was bad */
     engine_set_pixels(t->engine, b->n, b->pixels);
     status = engine_forward(t->engine, b->n, false, err);
     if (status != VGG_OK) break;
@@ -227,7 +228,8 @@ static vgg_status evaluate(loop *l, vgg_error *err) {
     state.eval_done = seen;
     tell(l, &state);
   }
-  if (status != VGG_OK || seen < t->config.test.count) return status;
+  if (status != VGG_OK || !whole) return status;
+  if (seen == 0) return err_set(err, VGG_BAD_CONTENT, "test set: no picture can be used");
   t->state.eval_seconds += clock_seconds() - start;
   t->state.test_acc = (double)correct / (double)seen;
   t->state.test_loss = loss_sum / (double)seen;

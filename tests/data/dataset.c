@@ -129,16 +129,19 @@ static void digests(void **state) {
 
 static void unknown_specs(void **state) {
   (void)state;
-  static const char *const specs[] = {"",     "mnist", "fashion-mnis:/x", "fashion-mnist2",
-                                      "idx2", ":/x",   "/usr/share"};
+  static const char *const specs[] = {"",     "pnist", "fashion-mnis:x", "fashion-mnist2",
+                                      "idx2", ":x"};
   vgg_dataset *data;
   vgg_error err;
   for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
     assert_int_equal(vgg_dataset_open(specs[i], VGG_TRAIN, 0, &data, &err), VGG_BAD_VALUE);
-    assert_non_null(strstr(err.message, "wanted fashion-mnist[:DIR] or idx:DIR"));
+    assert_non_null(strstr(
+        err.message, "wanted a folder, a CSV file or idx:DIR, fashion-mnist[:DIR], mnist:DIR"));
   }
-  static const char *const no_folder[] = {"idx", "idx:", "fashion-mnist:"};
-  for (size_t i = 0; i < 3; i++) {
+  assert_int_equal(vgg_dataset_open("no/where", VGG_TRAIN, 0, &data, &err), VGG_NO_INPUT);
+  assert_int_equal(vgg_dataset_open("/dev/null", VGG_TRAIN, 0, &data, &err), VGG_BAD_VALUE);
+  static const char *const no_folder[] = {"idx", "idx:", "fashion-mnist:", "folder:", "csv"};
+  for (size_t i = 0; i < 5; i++) {
     assert_int_equal(vgg_dataset_open(no_folder[i], VGG_TRAIN, 0, &data, &err), VGG_BAD_VALUE);
     assert_non_null(strstr(err.message, "names no folder"));
   }

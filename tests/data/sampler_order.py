@@ -35,6 +35,7 @@ def order(seed, epoch, count):
 
 
 assert philox((0, 0), (0, 0, 0, 0)) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
-for seed, epoch in ((0, 0), (42, 3), (0x123456789ABCDEF0, 9)):
-    numbers = ", ".join(map(str, order(seed, epoch, 12)))
-    print("      {0x%xu, %d, {%s}}," % (seed, epoch, numbers))
+if __name__ == "__main__":
+    for seed, epoch in ((0, 0), (42, 3), (0x123456789ABCDEF0, 9)):
+        numbers = ", ".join(map(str, order(seed, epoch, 12)))
+        print("      {0x%xu, %d, {%s}}," % (seed, epoch, numbers))
