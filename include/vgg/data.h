@@ -32,6 +32,7 @@ typedef struct vgg_data_options {
    * ("n2" before "n10") or "file" (the lines of classes.txt in the folder, or beside the CSV file)
    * [bytes] */
   const char *class_order;
+  vgg_decode_options decode; /* of pictures in files of their own */
 } vgg_data_options;
 
 /* Opens one split of a dataset.

@@ -70,7 +70,7 @@ vgg_status dataset_picture(const dataset_store *store, size_t i, vgg_image *out,
   }
   char *path = dataset_file(store, i);
   if (!path) return err_no_memory(err, store->folder, strlen(store->folder));
-  const vgg_status status = vgg_image_read(path, out, err);
+  const vgg_status status = vgg_image_read_with(path, &store->decode, out, err);
   free(path);
   return status;
 }
@@ -127,6 +127,7 @@ static vgg_status fill(dataset_store *store, const char *spec, vgg_split split,
   const char *path;
   vgg_status status = spec_parse(spec, &kind, &path, err);
   if (status != VGG_OK) return status;
+  store->decode = options->decode;
   const dataset_query query = {kind->word, path, split, options->class_order};
   status = kind->read(&query, store, err);
   if (status == VGG_OK) status = spec_resolve(kind, path, &store->spec, err);

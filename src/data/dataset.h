@@ -23,6 +23,7 @@ typedef struct dataset_store {
   uint8_t *pixels; /* [count][h][w][c], owned, from malloc; NULL when the pictures are in files */
   char *folder;    /* where `paths` begin */
   name_list paths; /* [count] */
+  vgg_decode_options decode;
 } dataset_store;
 
 struct vgg_dataset {
