@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -37,8 +38,15 @@ vgg_arch_options net_args_get(const net_args *net) {
 
 void data_args_options(data_args *data, opt_list *list) {
   opt_text(list, "data", &data->data);
+  opt_choice(list, "class-order", "bytes|natural|file", &data->class_order);
   opt_whole(list, "limit", 1, UINT32_MAX, &data->limit);
   opt_whole(list, "test-limit", 1, UINT32_MAX, &data->test_limit);
+}
+
+vgg_split cli_split(const char *name) {
+  vgg_split split = VGG_TRAIN;
+  while (strcmp(vgg_split_name(split), name) != 0) split++;
+  return split;
 }
 
 void run_args_options(run_args *run, opt_list *list) {

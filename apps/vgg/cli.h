@@ -98,12 +98,15 @@ void net_args_options(net_args *net, opt_list *list);
 /* The options as the library takes them. */
 vgg_arch_options net_args_get(const net_args *net);
 
-/* --data --limit --test-limit */
+/* --data --class-order --limit --test-limit */
 typedef struct data_args {
-  const char *data;
+  const char *data, *class_order;
   uint64_t limit, test_limit;
 } data_args;
 void data_args_options(data_args *data, opt_list *list);
+
+/* "train", "test" or "val" */
+vgg_split cli_split(const char *name);
 
 /* --device --backend --precision --winograd --isa --threads --batch */
 typedef struct run_args {

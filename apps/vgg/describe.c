@@ -203,8 +203,10 @@ static int print_json(const description *d) {
  * unfit data is no reason to fail: its line is left out and that is said. */
 static vgg_status open_data(description *d, const data_args *data, vgg_error *err) {
   const char *spec = data->data != NULL ? data->data : "fashion-mnist";
-  vgg_status status = vgg_dataset_open(spec, VGG_TRAIN, data->limit, &d->train, err);
-  if (status == VGG_OK) status = vgg_dataset_open(spec, VGG_TEST, data->test_limit, &d->test, err);
+  vgg_data_options options = {.limit = data->limit, .class_order = data->class_order};
+  vgg_status status = vgg_dataset_open_with(spec, VGG_TRAIN, &options, &d->train, err);
+  options.limit = data->test_limit;
+  if (status == VGG_OK) status = vgg_dataset_open_with(spec, VGG_TEST, &options, &d->test, err);
   if (status == VGG_OK) {
     vgg_shape in = vgg_arch_get_options(d->arch)->input;
     int channels = vgg_dataset_shape(d->train).c;

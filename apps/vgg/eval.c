@@ -14,8 +14,9 @@ static const char help[] =
     "  vgg eval model.safetensors --data idx:digits --split train --json\n"
     "\n"
     "  MODEL             a model file, or a run directory: its best.safetensors\n"
-    "  --data SET        fashion-mnist[:DIR] or idx:DIR [what MODEL was trained on]\n"
-    "  --split test|train [test]\n"
+    "  --data SET        as in train [what MODEL was trained on]\n"
+    "  --class-order bytes|natural|file   as in train [bytes]\n"
+    "  --split test|train|val [test]\n"
     "  --limit N         take the first N pictures\n"
     "  --mistakes        also list every picture that was taken for another class\n"
     "  --json            one JSON object\n"
@@ -27,7 +28,7 @@ static const char help[] =
 
 typedef struct eval_args {
   run_args run;
-  const char *data, *split;
+  const char *data, *split, *class_order;
   uint64_t limit;
   bool mistakes, json;
 } eval_args;
@@ -142,19 +143,20 @@ static int evaluate(const eval_args *a, const vgg_model *model) {
   char trained_on[512];
   const char *spec =
       a->data != NULL ? a->data : cli_model_data(model, trained_on, sizeof trained_on);
-  vgg_split split = strcmp(a->split, "train") == 0 ? VGG_TRAIN : VGG_TEST;
+  const vgg_data_options data_options = {.limit = a->limit, .class_order = a->class_order};
   vgg_run_options options = run_args_get(&a->run);
   vgg_dataset *data = NULL;
   vgg_predictor *predictor = NULL;
   vgg_evaluation *found = NULL;
   vgg_error err;
-  vgg_status status = vgg_dataset_open(spec, split, a->limit, &data, &err);
+  vgg_status status = vgg_dataset_open_with(spec, cli_split(a->split), &data_options, &data, &err);
   if (status == VGG_OK) status = vgg_predictor_create(model, &options, &predictor, &err);
   if (status == VGG_OK) status = vgg_evaluate(predictor, data, NULL, NULL, &found, &err);
   int code = 0;
   if (status != VGG_OK) {
     code = cli_error(&err);
   } else {
+    for (size_t i = 0; i < found->num_bad; i++) cli_note("left out: %s", found->bad[i]);
     cli_note("%zu %s pictures of %s in %s", found->total, a->split, spec,
              cli_duration(found->seconds));
     if (a->json) {
@@ -174,7 +176,8 @@ int cmd_eval(int argc, char **argv) {
   opt_list list = {.help = help, .operand = "MODEL", .min_operands = 1, .max_operands = 1};
   run_args_options(&a.run, &list);
   opt_text(&list, "data", &a.data);
-  opt_choice(&list, "split", "test|train", &a.split);
+  opt_choice(&list, "split", "test|train|val", &a.split);
+  opt_choice(&list, "class-order", "bytes|natural|file", &a.class_order);
   opt_whole(&list, "limit", 1, UINT32_MAX, &a.limit);
   opt_flag(&list, "mistakes", &a.mistakes);
   opt_flag(&list, "json", &a.json);

@@ -19,8 +19,9 @@ static const char help[] =
     "  MODEL             a model file, or a run directory: its best.safetensors\n"
     "  FILE...           PNG, JPEG, WebP, PNM files, or folders (sorted by bytes)\n"
     "  --index N[,N...]  pictures of a data set instead, counted from 0\n"
-    "  --data SET        fashion-mnist[:DIR] or idx:DIR [what MODEL was trained on]\n"
-    "  --split test|train [test]\n"
+    "  --data SET        as in train [what MODEL was trained on]\n"
+    "  --class-order bytes|natural|file   as in train [bytes]\n"
+    "  --split test|train|val [test]\n"
     "  --top K           the K likeliest classes [3]\n"
     "  --invert          dark drawings on light ground\n"
     "  --json, --csv     one JSON object a picture; a table with a header line\n"
@@ -32,7 +33,7 @@ static const char help[] =
 
 typedef struct predict_args {
   run_args run;
-  const char *data, *split, *index;
+  const char *data, *split, *class_order, *index;
   uint64_t top;
   bool json, csv, invert;
 } predict_args;
@@ -210,15 +211,14 @@ static void predict_folder(session *s, const char *path) {
 
 static vgg_status predict_index(session *s, const vgg_dataset *data, const char *split, size_t i,
                                 vgg_error *err) {
-  vgg_shape shape = vgg_dataset_shape(data);
-  /* An image owns its pixels and this one only borrows them, so it is not freed. */
-  vgg_image image = {.channels = shape.c,
-                     .height = shape.h,
-                     .width = shape.w,
-                     .pixels = (uint8_t *)(uintptr_t)vgg_dataset_pixels(data, i)};
+  vgg_image image;
   char name[40];
   snprintf(name, sizeof name, "%s %zu", split, i);
-  return classify(s, &image, name, vgg_dataset_label(data, i), err);
+  vgg_status status = vgg_dataset_read(data, i, &image, err);
+  if (status != VGG_OK) return status;
+  status = classify(s, &image, name, vgg_dataset_label(data, i), err);
+  vgg_image_free(&image);
+  return status;
 }
 
 /* `list` is "3,17,4": read whole before the first picture, so that a typing error costs nothing. */
@@ -243,10 +243,11 @@ static int predict_data(session *s, const predict_args *a) {
   char trained_on[512];
   const char *spec =
       a->data != NULL ? a->data : cli_model_data(s->model, trained_on, sizeof trained_on);
-  vgg_split split = strcmp(a->split, "train") == 0 ? VGG_TRAIN : VGG_TEST;
+  const vgg_data_options options = {.class_order = a->class_order};
   vgg_dataset *data = NULL;
   vgg_error err;
-  if (vgg_dataset_open(spec, split, 0, &data, &err) != VGG_OK) return cli_error(&err);
+  if (vgg_dataset_open_with(spec, cli_split(a->split), &options, &data, &err) != VGG_OK)
+    return cli_error(&err);
   int code;
   if (vgg_dataset_classes(data) > s->classes) {
     code = cli_fail(CLI_USAGE, "%s: has %d classes, the model knows %d", spec,
@@ -315,7 +316,8 @@ int cmd_predict(int argc, char **argv) {
   opt_list list = {.help = help, .operand = "MODEL", .min_operands = 1, .max_operands = argc};
   run_args_options(&a.run, &list);
   opt_text(&list, "data", &a.data);
-  opt_choice(&list, "split", "test|train", &a.split);
+  opt_choice(&list, "split", "test|train|val", &a.split);
+  opt_choice(&list, "class-order", "bytes|natural|file", &a.class_order);
   opt_text(&list, "index", &a.index);
   opt_whole(&list, "top", 1, 1 << 20, &a.top);
   opt_flag(&list, "json", &a.json);

@@ -18,7 +18,10 @@ static const char help[] =
     "\n"
     "  --arch NET --ratio N --input CxHxW --classes N --hidden N --dropout P\n"
     "                    as describe has them; naming --arch makes the ratio 1\n"
-    "  --data SET        fashion-mnist[:DIR] or idx:DIR [fashion-mnist]\n"
+    "  --data SET        a folder with train/ and test/, each with a folder of\n"
+    "                    pictures for every class, a CSV list or a known set, all\n"
+    "                    as vgg data --help says [fashion-mnist]\n"
+    "  --class-order bytes|natural|file   how classes are numbered [bytes]\n"
     "  --limit N         take the first N training pictures; --test-limit N likewise\n"
     "  --recipe d2l      SGD, cross-entropy, Xavier weights, shuffled\n"
     "  --lr X            learning rate [0.05; alexnet 0.01; less with momentum]\n"
@@ -26,6 +29,8 @@ static const char help[] =
     "  --clip-norm X     cut the norm of all gradients together to X\n"
     "  --epochs N  --batch N  --seed N       [10, 128, 0]\n"
     "  --max-steps N     end after N steps, counted from the start of the run\n"
+    "  --max-bad X       stop when more than this share of the pictures cannot be\n"
+    "                    used; those up to it are named and left out [0.01]\n"
     "  --no-eval         no test accuracy after each epoch\n"
     "  --out DIR         a new run directory [runs/ARCH-N, the first free N]\n"
     "  --resume RUN      go on where RUN stopped\n"
@@ -39,7 +44,7 @@ typedef struct train_args {
   data_args data;
   run_args run;
   const char *recipe, *out, *resume, *optimizer;
-  double lr, momentum, weight_decay, clip_norm, save_every;
+  double lr, momentum, weight_decay, clip_norm, save_every, max_bad;
   uint64_t epochs, seed, max_steps;
   bool seed_given, no_eval, json;
 } train_args;
@@ -70,6 +75,7 @@ static void catch_signals(void) {
 typedef struct watch {
   progress progress;
   bool json;
+  size_t num_bad[2]; /* pictures left out that were named, of the training and of the test set */
 } watch;
 
 /* A number that JSON has: NaN, "not measured", becomes null. */
@@ -101,8 +107,21 @@ static void print_event(const char *event, const vgg_train_state *s) {
   fflush(stdout);
 }
 
+/* Names every picture that was left out, once. */
+static void name_bad(watch *w) {
+  for (int s = VGG_TRAIN; s <= VGG_TEST; s++) {
+    const char *line;
+    while ((line = vgg_trainer_bad(w->progress.trainer, s, w->num_bad[s])) != NULL) {
+      progress_clear(&w->progress);
+      cli_note("left out: %s", line);
+      w->num_bad[s]++;
+    }
+  }
+}
+
 static bool after(const vgg_train_state *state, void *user) {
   watch *w = user;
+  name_bad(w);
   if (!w->json)
     progress_show(&w->progress, state);
   else if (state->when != VGG_DURING_EVAL)
@@ -178,6 +197,7 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   opt_whole(&list, "max-steps", 1, UINT64_MAX, &a->max_steps);
   opt_flag(&list, "no-eval", &a->no_eval);
   opt_flag(&list, "json", &a->json);
+  opt_real(&list, "max-bad", true, INFINITY, &a->max_bad);
   opt_text(&list, "out", &a->out);
   opt_text(&list, "resume", &a->resume);
   opt_real(&list, "save-every", false, INFINITY, &a->save_every);
@@ -204,6 +224,7 @@ static vgg_train_options train_options(const train_args *a) {
                              .max_steps = a->max_steps,
                              .no_eval = a->no_eval,
                              .save_seconds = a->save_every,
+                             .max_bad = a->max_bad == 0 ? -1 : a->max_bad,
                              .out = a->out,
                              .run = run};
 }
@@ -215,11 +236,22 @@ typedef struct job {
   vgg_trainer *trainer;
 } job;
 
-static vgg_status open_data(job *j, const char *spec, size_t limit, size_t test_limit, bool no_eval,
-                            vgg_error *err) {
-  vgg_status status = vgg_dataset_open(spec, VGG_TRAIN, limit, &j->train, err);
-  if (status != VGG_OK || no_eval) return status;
-  return vgg_dataset_open(spec, VGG_TEST, test_limit, &j->test, err);
+static void print_notes(const vgg_dataset *data) {
+  for (size_t i = 0; vgg_dataset_note(data, i) != NULL; i++)
+    cli_note("note: %s", vgg_dataset_note(data, i));
+}
+
+static vgg_status open_data(job *j, const char *spec, const data_args *data, size_t limit,
+                            size_t test_limit, bool no_eval, vgg_error *err) {
+  vgg_data_options options = {.limit = limit, .class_order = data->class_order};
+  vgg_status status = vgg_dataset_open_with(spec, VGG_TRAIN, &options, &j->train, err);
+  if (status != VGG_OK) return status;
+  print_notes(j->train);
+  if (no_eval) return VGG_OK;
+  options.limit = test_limit;
+  status = vgg_dataset_open_with(spec, VGG_TEST, &options, &j->test, err);
+  if (status == VGG_OK) print_notes(j->test);
+  return status;
 }
 
 static vgg_status start(job *j, const train_args *a, vgg_error *err) {
@@ -228,8 +260,8 @@ static vgg_status start(job *j, const train_args *a, vgg_error *err) {
   vgg_status status =
       vgg_arch_from_text(a->net.arch != NULL ? a->net.arch : "vgg11", &net, &j->arch, err);
   if (status != VGG_OK) return status;
-  status = open_data(j, a->data.data != NULL ? a->data.data : "fashion-mnist", a->data.limit,
-                     a->data.test_limit, a->no_eval, err);
+  status = open_data(j, a->data.data != NULL ? a->data.data : "fashion-mnist", &a->data,
+                     a->data.limit, a->data.test_limit, a->no_eval, err);
   if (status != VGG_OK) return status;
   vgg_train_options options = train_options(a);
   return vgg_trainer_create(j->arch, j->train, j->test, &options, &j->trainer, err);
@@ -239,7 +271,7 @@ static vgg_status resume(job *j, const train_args *a, vgg_error *err) {
   vgg_run_config config;
   vgg_status status = vgg_run_config_read(a->resume, &config, err);
   if (status != VGG_OK) return status;
-  status = open_data(j, a->data.data != NULL ? a->data.data : config.data,
+  status = open_data(j, a->data.data != NULL ? a->data.data : config.data, &a->data,
                      a->data.limit != 0 ? a->data.limit : config.train_limit,
                      a->data.test_limit != 0 ? a->data.test_limit : config.test_limit,
                      config.no_eval, err);
@@ -260,6 +292,10 @@ static int run(job *j, bool json) {
   vgg_error err;
   vgg_status status = vgg_trainer_run(j->trainer, after, &w, &final, &err);
   progress_clear(&w.progress);
+  name_bad(&w);
+  if (w.num_bad[VGG_TRAIN] + w.num_bad[VGG_TEST] > 0)
+    cli_note("left out, as they cannot be used: %zu training and %zu test pictures",
+             w.num_bad[VGG_TRAIN], w.num_bad[VGG_TEST]);
   if (json && (status == VGG_OK || status == VGG_STOPPED))
     print_event(status == VGG_OK ? "end" : "stop", &final);
   if (status == VGG_STOPPED) return report_stop(&final, dir);
@@ -270,7 +306,7 @@ static int run(job *j, bool json) {
 }
 
 int cmd_train(int argc, char **argv) {
-  train_args a = {0};
+  train_args a = {.max_bad = .01};
   int code;
   if (!read_args(&a, argc, argv, &code)) return code;
   catch_signals();

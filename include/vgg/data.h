@@ -115,6 +115,48 @@ VGG_API const char *vgg_dataset_note(const vgg_dataset *data, size_t i);
  * their names and sizes. */
 VGG_API uint64_t vgg_dataset_digest(const vgg_dataset *data);
 
+/* ---- looking a dataset over ------------------------------------------------------------------ */
+
+/* What the pictures of a split are. */
+typedef struct vgg_data_split {
+  vgg_dataset *data; /* the split itself; NULL where there is none. Closed with the report */
+  size_t *per_class; /* [classes] pictures, readable or not */
+  size_t num_bad;    /* pictures that cannot be read ... */
+  size_t *bad;       /* [num_bad] ... which, in the split's order ... */
+  char **bad_lines;  /* [num_bad] ... and why: "PATH: ..." */
+  size_t grey, colour;
+  size_t repeated;                /* pictures whose very pixels an earlier one of the split has */
+  int min_h, max_h, min_w, max_w; /* of the readable ones; 0 when there are none */
+} vgg_data_split;
+
+/* One picture in two splits: the same pixels. */
+typedef struct vgg_data_twin {
+  vgg_split split[2];
+  size_t index[2];
+  bool same_class;
+} vgg_data_twin;
+
+typedef struct vgg_data_report {
+  vgg_data_split splits[VGG_NUM_SPLITS];
+  size_t num_twins;
+  vgg_data_twin *twins; /* [num_twins] */
+  /* Over all pixels of the training set, 0 .. 1. Where there are colour pictures, grey ones count
+   * as three equal channels. */
+  int channels;
+  double mean[3], std[3];
+} vgg_data_report;
+
+/* Reads every picture of every split.
+ *   threads   0: the processors of the machine
+ *   progress  called now and then with the pictures read and all there are; a true answer ends with
+ *             VGG_STOPPED; may be NULL
+ *   out       on success owned by the caller: free with vgg_data_report_free
+ * Fails as vgg_dataset_open_with; pictures that cannot be read are in the report. */
+VGG_API vgg_status vgg_data_inspect(const char *spec, const vgg_data_options *options, int threads,
+                                    bool (*progress)(size_t done, size_t total, void *user),
+                                    void *user, vgg_data_report **out, vgg_error *err);
+VGG_API void vgg_data_report_free(vgg_data_report *report);
+
 #ifdef __cplusplus
 }
 #endif

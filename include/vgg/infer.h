@@ -50,13 +50,16 @@ typedef struct vgg_evaluation {
   size_t *confusion; /* [classes][classes]: row = label, column = guess */
   size_t num_mistakes;
   vgg_mistake *mistakes; /* [num_mistakes], in the dataset's order */
+  size_t num_bad;        /* pictures that could not be used and are not in `total` */
+  char **bad;            /* [num_bad] which, and why */
   double seconds;        /* whole time, loading included */
 } vgg_evaluation;
 
 /* Runs a whole dataset through the net; pictures are resized as the model's rule says.
  *   stop  called between batches with `user`; a true answer ends with VGG_STOPPED; may be NULL
  *   out   on success owned by the caller: free with vgg_evaluation_free
- * Fails with VGG_BAD_VALUE if the dataset's class count or channels do not fit the model. */
+ * Fails with VGG_BAD_VALUE if the dataset's class count or channels do not fit the model,
+ * VGG_BAD_CONTENT if more than 1 % of its pictures cannot be used. */
 VGG_API vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data,
                                 bool (*stop)(void *user), void *user, vgg_evaluation **out,
                                 vgg_error *err);

@@ -43,6 +43,7 @@ typedef struct vgg_train_options {
   uint64_t max_steps;  /* end after so many steps from the start of the run [no limit] */
   bool no_eval;        /* skip the test set */
   double save_seconds; /* checkpoint at least so often, and at each epoch's end [600] */
+  double max_bad;      /* share of the pictures that may be unusable; negative: none [.01] */
   const char *out;     /* run directory; must hold no run yet [runs/ARCH-N, first free N] */
   vgg_run_options run; /* batch is the recipe's batch size [128] */
 } vgg_train_options;
@@ -70,7 +71,7 @@ VGG_API vgg_status vgg_run_config_read(const char *dir, vgg_run_config *out, vgg
 
 /* Goes on with the run in `dir` from its last.safetensors.
  *   options  fields that are set must equal the run's own, except epochs, max_steps, run.threads
- *            and run.device; NULL or zero keeps the run's
+ *            and run.device; NULL or zero keeps the run's. No run keeps max_bad: it is taken anew
  * Fails with VGG_BAD_VALUE if an option or the data differ, VGG_NO_INPUT, VGG_BAD_CONTENT. */
 VGG_API vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train,
                                       const vgg_dataset *test, const vgg_train_options *options,
@@ -113,6 +114,10 @@ typedef bool (*vgg_train_callback)(const vgg_train_state *state, void *user);
  * VGG_BAD_CONTENT when loss or gradients are not finite (the last good files stay), VGG_IO. */
 VGG_API vgg_status vgg_trainer_run(vgg_trainer *trainer, vgg_train_callback callback, void *user,
                                    vgg_train_state *final, vgg_error *err);
+
+/* Line i about the pictures of VGG_TRAIN or VGG_TEST that could not be used so far, each once; lent
+ * until the trainer is closed. NULL behind the last. */
+VGG_API const char *vgg_trainer_bad(const vgg_trainer *trainer, vgg_split split, size_t i);
 
 VGG_API const char *vgg_trainer_dir(const vgg_trainer *trainer);            /* lent */
 VGG_API const vgg_arch *vgg_trainer_arch(const vgg_trainer *trainer);       /* lent */

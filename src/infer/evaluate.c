@@ -92,6 +92,17 @@ static vgg_status run_batches(vgg_predictor *p, loader *l, bool (*stop)(void *us
   return status;
 }
 
+static vgg_status copy_bad(const loader *l, vgg_evaluation *e, vgg_error *err) {
+  const size_t count = loader_bad(l);
+  e->bad = calloc(count ? count : 1, sizeof *e->bad);
+  if (!e->bad) return err_no_memory(err, "evaluation", count * sizeof *e->bad);
+  for (; e->num_bad < count; e->num_bad++) {
+    const char *line = loader_bad_line(l, e->num_bad);
+    if (!(e->bad[e->num_bad] = strdup(line))) return err_no_memory(err, "evaluation", strlen(line));
+  }
+  return VGG_OK;
+}
+
 static vgg_evaluation *evaluation_create(int classes) {
   vgg_evaluation *e = calloc(1, sizeof *e);
   if (!e) return NULL;
@@ -110,10 +121,11 @@ vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool 
   vgg_evaluation *e = NULL;
   vgg_status status = check_data(model, data, err);
   if (status != VGG_OK) return status;
+  const bool files = vgg_dataset_shape(data).h == 0; /* the loader knows what they need */
   const loader_options options = {.data = data,
                                   .rule = model->preprocess,
                                   .batch = predictor->batch,
-                                  .workers = 1 + predictor->threads / 4};
+                                  .workers = files ? 0 : 1 + predictor->threads / 4};
   status = loader_create(&options, &l, err);
   if (status != VGG_OK) goto done;
   e = evaluation_create(model->arch->options.classes);
@@ -122,6 +134,7 @@ vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool 
     goto done;
   }
   status = run_batches(predictor, l, stop, user, e, err);
+  if (status == VGG_OK) status = copy_bad(l, e, err);
   if (status != VGG_OK) goto done;
   e->loss /= (double)e->total;
   e->seconds = clock_seconds() - begin;
@@ -135,6 +148,8 @@ done:
 
 void vgg_evaluation_free(vgg_evaluation *evaluation) {
   if (!evaluation) return;
+  for (size_t i = 0; i < evaluation->num_bad; i++) free(evaluation->bad[i]);
+  free(evaluation->bad);
   free(evaluation->confusion);
   free(evaluation->mistakes);
   free(evaluation);

@@ -85,7 +85,7 @@ static vgg_status go_on(vgg_trainer *t, const char *dir, const vgg_train_options
 
 vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train, const vgg_dataset *test,
                               const vgg_train_options *options, vgg_trainer **out, vgg_error *err) {
-  vgg_trainer *t = trainer_new(train, test);
+  vgg_trainer *t = trainer_new(train, test, options);
   if (!t) return err_no_memory(err, "trainer", sizeof *t);
   const vgg_status status = go_on(t, dir, options, err);
   if (status != VGG_OK) {

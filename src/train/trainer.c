@@ -30,7 +30,7 @@ static vgg_status make_loader(const vgg_trainer *t, const vgg_dataset *data, boo
                                   .batch = t->config.batch,
                                   .shuffle = shuffle,
                                   .seed = t->config.seed,
-                                  .workers = 1};
+                                  .max_bad = t->max_bad};
   return loader_create(&options, out, err);
 }
 
@@ -173,7 +173,7 @@ static vgg_status start(vgg_trainer *t, const vgg_arch *arch, const vgg_train_op
 vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *train,
                               const vgg_dataset *test, const vgg_train_options *options,
                               vgg_trainer **out, vgg_error *err) {
-  vgg_trainer *t = trainer_new(train, test);
+  vgg_trainer *t = trainer_new(train, test, options);
   if (!t) return err_no_memory(err, "trainer", sizeof *t);
   const vgg_status status = start(t, arch, options, err);
   if (status != VGG_OK) {
@@ -184,11 +184,13 @@ vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *train,
   return VGG_OK;
 }
 
-vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test) {
+vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test,
+                         const vgg_train_options *options) {
   vgg_trainer *t = calloc(1, sizeof *t);
   if (!t) return NULL;
   t->train_data = train;
   t->test_data = test;
+  t->max_bad = options ? options->max_bad : 0;
   t->lock = -1;
   return t;
 }
@@ -213,6 +215,11 @@ const vgg_arch *vgg_trainer_arch(const vgg_trainer *t) { return t->model->arch; 
 const vgg_train_options *vgg_trainer_options(const vgg_trainer *t) { return &t->options; }
 const vgg_model *vgg_trainer_model(const vgg_trainer *t) { return t->model; }
 const char *vgg_trainer_note(const vgg_trainer *t) { return t->note; }
+
+const char *vgg_trainer_bad(const vgg_trainer *t, vgg_split split, size_t i) {
+  const loader *l = split == VGG_TRAIN ? t->train : split == VGG_TEST ? t->test : NULL;
+  return l && i < loader_bad(l) ? loader_bad_line(l, i) : NULL;
+}
 
 size_t vgg_trainer_curve(const vgg_trainer *t, const vgg_curve_point **points) {
   *points = t->metrics.points;

@@ -44,6 +44,7 @@ struct vgg_trainer {
   float *rule_states[OP_RULE_MAX_STATES];    /* [rule->states][params.floats], owned */
   const vgg_dataset *train_data, *test_data; /* borrowed */
   loader *train, *test;                      /* test NULL without evaluation */
+  double max_bad;                            /* for them */
   int batches;                               /* in an epoch */
   run_state state;
   metrics metrics;
@@ -53,8 +54,10 @@ struct vgg_trainer {
   bool unsaved; /* the state moved since last.safetensors was written */
 };
 
-/* An empty trainer for these data sets (borrowed); NULL without memory. */
-vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test);
+/* An empty trainer for these data sets (borrowed) with what no run keeps of the options (may be
+ * NULL); NULL without memory. */
+vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test,
+                         const vgg_train_options *options);
 
 /* Finds the rule of t->config and makes its arrays for t->model, all zero. Fails with
  * VGG_NO_MEMORY. */
