@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "image/luma.h"
 #include "image/resize.h"
 
 struct preprocessor {
@@ -97,10 +98,7 @@ size_t preprocessor_bytes(const preprocessor *p) {
 }
 
 static void to_grey(const uint8_t *restrict rgb, uint8_t *restrict grey, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    const uint8_t *p = rgb + 3 * i;
-    grey[i] = (uint8_t)((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
-  }
+  for (size_t i = 0; i < count; i++) grey[i] = luma(rgb + 3 * i);
 }
 
 void preprocessor_run(preprocessor *p, const uint8_t *in, uint8_t *out) {

@@ -33,15 +33,15 @@ typedef struct span {
   int first, end;
 } span;
 
-static span axis_span(int in, int size, int x) {
+static span axis_span(resizer_window from, int size, int x) {
   span s;
-  const double ratio = (double)in / size;
+  const double ratio = (double)from.count / size;
   s.scale = ratio < 1.0 ? 1.0 : ratio;
-  s.centre = (x + 0.5) * ratio;
+  s.centre = from.first + (x + 0.5) * ratio;
   s.first = (int)(s.centre - s.scale + 0.5);
   if (s.first < 0) s.first = 0;
   s.end = (int)(s.centre + s.scale + 0.5);
-  if (s.end > in) s.end = in;
+  if (s.end > from.size) s.end = from.size;
   return s;
 }
 
@@ -75,12 +75,12 @@ static void axis_narrow(resize_axis *a) {
   a->bits = WEIGHT_BITS - spare;
 }
 
-static vgg_status axis_init(resize_axis *a, int in, resizer_window w, size_t *bytes,
+static vgg_status axis_init(resize_axis *a, resizer_window from, resizer_window w, size_t *bytes,
                             vgg_error *err) {
   double *real = NULL;
-  *a = (resize_axis){.in = in, .out = w.count, .bits = WEIGHT_BITS};
+  *a = (resize_axis){.in = from.size, .out = w.count, .bits = WEIGHT_BITS};
   for (int i = 0; i < w.count; i++) {
-    const span s = axis_span(in, w.size, w.first + i);
+    const span s = axis_span(from, w.size, w.first + i);
     if (s.end - s.first > a->taps) a->taps = s.end - s.first;
   }
   const size_t taps = (size_t)a->taps;
@@ -95,8 +95,8 @@ static vgg_status axis_init(resize_axis *a, int in, resizer_window w, size_t *by
     return err_no_memory(err, "resize", size);
   }
   for (int i = 0; i < w.count; i++) {
-    const span s = axis_span(in, w.size, w.first + i);
-    a->first[i] = s.first + a->taps <= in ? s.first : in - a->taps;
+    const span s = axis_span(from, w.size, w.first + i);
+    a->first[i] = s.first + a->taps <= a->in ? s.first : a->in - a->taps;
     axis_weights(&s, s.first - a->first[i], real, a->weight + (size_t)i * taps, a->taps);
   }
   axis_narrow(a);
@@ -129,26 +129,30 @@ static vgg_status scratch_alloc(resizer *r, vgg_error *err) {
   return VGG_OK;
 }
 
-vgg_status resizer_create_window(int in_h, int in_w, int channels, resizer_window rows,
-                                 resizer_window columns, resizer **out, vgg_error *err) {
-  if (in_h <= 0 || in_h > MAX_IN || in_w <= 0 || in_w > MAX_IN || channels <= 0 ||
-      !window_fits(rows) || !window_fits(columns))
+static vgg_status create(int channels, resizer_window from_rows, resizer_window from_columns,
+                         resizer_window rows, resizer_window columns, resizer **out,
+                         vgg_error *err) {
+  if (from_rows.size > MAX_IN || from_columns.size > MAX_IN || channels <= 0 ||
+      !window_fits(from_rows) || !window_fits(from_columns) || !window_fits(rows) ||
+      !window_fits(columns))
     return err_set(err, VGG_BAD_VALUE,
-                   "resize: %dx%dx%d to %dx%d at %d,%d of %dx%d: sizes must be positive, at "
-                   "most 2^24, and the window inside",
-                   channels, in_h, in_w, rows.count, columns.count, rows.first, columns.first,
-                   rows.size, columns.size);
+                   "resize: %dx%d at %d,%d of %dx%dx%d to %dx%d at %d,%d of %dx%d: sizes must be "
+                   "positive, at most 2^24, and windows inside",
+                   from_rows.count, from_columns.count, from_rows.first, from_columns.first,
+                   channels, from_rows.size, from_columns.size, rows.count, columns.count,
+                   rows.first, columns.first, rows.size, columns.size);
   resizer *r = calloc(1, sizeof *r);
   if (!r) return err_no_memory(err, "resize", sizeof *r);
   r->kernels = resize_kernels_for(cpu_best_isa());
   r->channels = channels;
   r->bytes = sizeof *r;
-  vgg_status status = axis_init(&r->x, in_w, columns, &r->bytes, err);
-  if (!status) status = axis_init(&r->y, in_h, rows, &r->bytes, err);
+  vgg_status status = axis_init(&r->x, from_columns, columns, &r->bytes, err);
+  if (!status) status = axis_init(&r->y, from_rows, rows, &r->bytes, err);
   if (status) goto done;
 
   find_source(r);
-  r->columns_first = in_h > rows.size && in_h - rows.size > 2 * ((long)in_w - columns.size);
+  r->columns_first = from_rows.size > rows.size &&
+                     from_rows.size - rows.size > 2 * ((long)from_columns.size - columns.size);
   status = scratch_alloc(r, err);
   if (status) goto done;
   *out = r;
@@ -158,10 +162,21 @@ done:
   return status;
 }
 
+static resizer_window whole(int size) { return (resizer_window){size, 0, size}; }
+
+vgg_status resizer_create_window(int in_h, int in_w, int channels, resizer_window rows,
+                                 resizer_window columns, resizer **out, vgg_error *err) {
+  return create(channels, whole(in_h), whole(in_w), rows, columns, out, err);
+}
+
+vgg_status resizer_create_box(resizer_window rows, resizer_window columns, int channels, int out_h,
+                              int out_w, resizer **out, vgg_error *err) {
+  return create(channels, rows, columns, whole(out_h), whole(out_w), out, err);
+}
+
 vgg_status resizer_create(int in_h, int in_w, int channels, int out_h, int out_w, resizer **out,
                           vgg_error *err) {
-  return resizer_create_window(in_h, in_w, channels, (resizer_window){out_h, 0, out_h},
-                               (resizer_window){out_w, 0, out_w}, out, err);
+  return create(channels, whole(in_h), whole(in_w), whole(out_h), whole(out_w), out, err);
 }
 
 void resizer_close(resizer *r) {

@@ -29,7 +29,7 @@ typedef struct resizer resizer;
 vgg_status resizer_create(int in_h, int in_w, int channels, int out_h, int out_w, resizer **out,
                           vgg_error *err);
 
-/* The part of an axis's output that is wanted: `count` samples of `size` from `first` on. */
+/* A part of an axis: `count` samples of `size` from `first` on. */
 typedef struct resizer_window {
   int size, first, count;
 } resizer_window;
@@ -39,6 +39,12 @@ typedef struct resizer_window {
  * when a window leaves the output. */
 vgg_status resizer_create_window(int in_h, int in_w, int channels, resizer_window rows,
                                  resizer_window columns, resizer **out, vgg_error *err);
+
+/* A resizer of a part of the input, as Pillow's resize with a box: not quite the same as cutting
+ * and then resizing, for at its rim it sees what lies outside. Pictures are whole ones. Fails as
+ * resizer_create, and with VGG_BAD_VALUE when the part leaves the input. */
+vgg_status resizer_create_box(resizer_window rows, resizer_window columns, int channels, int out_h,
+                              int out_w, resizer **out, vgg_error *err);
 
 /* Resizes one picture; allocates nothing. A resizer has scratch of its own: one thread at a time.
  *   in   [in_h][in_w][channels], borrowed

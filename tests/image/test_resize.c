@@ -4,6 +4,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,31 @@ static void resize_equals_pillow(void **state) {
     free(got);
   }
   assert_int_equal(count, 24);
+  pnm_close(&file);
+}
+
+static void box_equals_pillow(void **state) {
+  (void)state;
+  pnm_file file = pnm_open("golden/pillow/box.pnm");
+  vgg_image in, want;
+  char comment[64], none[64];
+  int count = 0;
+  for (; pnm_next(&file, &in, comment); count++) {
+    assert_true(pnm_next(&file, &want, none));
+    resizer_window rows = {.size = in.height}, columns = {.size = in.width};
+    assert_int_equal(
+        sscanf(comment, "%d %d %d %d", &rows.first, &columns.first, &rows.count, &columns.count),
+        4);
+    resizer *r;
+    assert_int_equal(
+        resizer_create_box(rows, columns, in.channels, want.height, want.width, &r, NULL), VGG_OK);
+    uint8_t *got = malloc(samples(&want));
+    resizer_run(r, in.pixels, got);
+    assert_memory_equal(got, want.pixels, samples(&want));
+    free(got);
+    resizer_close(r);
+  }
+  assert_int_equal(count, 8);
   pnm_close(&file);
 }
 
@@ -196,6 +222,7 @@ static void thin_picture_costs_its_window_only(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(resize_equals_pillow),
+      cmocka_unit_test(box_equals_pillow),
       cmocka_unit_test(window_equals_cut),
       cmocka_unit_test(kernels_equal_plain_c),
       cmocka_unit_test(preprocess_equals_torchvision),

@@ -6,6 +6,9 @@
   preprocess.pnm  pairs: before, after convert('L'), invert, Resize, CenterCrop as torchvision has
                   them; the comment of the second picture says "invert" or "plain"
 
+  box.pnm         pairs: before ("top left height width" of the box), Image.resize(size, box=)
+  augment.pnm     pairs: before ("what factor"), ImageEnhance or ImageOps.mirror
+
   decode/         pictures of every kind, and for each FILE what it must become: FILE.pnm
 
 A .pnm holds binary PGM (grey) and PPM (RGB) pictures one after the other, as the format allows.
@@ -18,7 +21,7 @@ import zlib
 
 import numpy
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 
 assert PIL.__version__ == "13.0.0", PIL.__version__
 BILINEAR = Image.Resampling.BILINEAR
@@ -71,6 +74,48 @@ def make_resize():
         for mode, in_h, in_w, h, w in RESIZES:
             image = noise(rng, mode, in_h, in_w)
             out.write(pnm(image) + pnm(image.resize((w, h), BILINEAR)))
+
+
+BOXES = [  # mode, height, width; top, left, height, width of the box -> height, width
+    ("RGB", 60, 80, 10, 20, 30, 40, 12, 15),
+    ("RGB", 60, 80, 0, 0, 30, 40, 45, 64),
+    ("RGB", 60, 80, 30, 40, 30, 40, 30, 40),
+    ("RGB", 60, 80, 5, 71, 55, 9, 24, 24),
+    ("L", 91, 50, 0, 0, 91, 50, 50, 30),  # the whole: vertical first
+    ("L", 120, 50, 20, 0, 80, 50, 60, 30),  # vertical first by the picture, not by the box
+    ("L", 60, 200, 0, 5, 60, 40, 10, 30),  # and the other way round
+    ("L", 33, 33, 16, 16, 1, 1, 8, 8),
+]
+
+
+def make_box():
+    rng = numpy.random.default_rng(3)
+    with open("box.pnm", "wb") as out:
+        for mode, in_h, in_w, top, left, box_h, box_w, h, w in BOXES:
+            image = noise(rng, mode, in_h, in_w)
+            box = (left, top, left + box_w, top + box_h)
+            out.write(pnm(image, f"{top} {left} {box_h} {box_w}")
+                      + pnm(image.resize((w, h), BILINEAR, box=box)))
+
+
+AUGMENTS = [  # what, factor
+    ("brightness", 0), ("brightness", 0.6), ("brightness", 1), ("brightness", 1.4),
+    ("contrast", 0), ("contrast", 0.33), ("contrast", 1.7), ("saturation", 0),
+    ("saturation", 0.5), ("saturation", 1), ("saturation", 1.9), ("flip", 0),
+]
+
+
+def make_augment():
+    rng = numpy.random.default_rng(4)
+    enhance = {"brightness": ImageEnhance.Brightness, "contrast": ImageEnhance.Contrast,
+               "saturation": ImageEnhance.Color}
+    with open("augment.pnm", "wb") as out:
+        for what, factor in AUGMENTS:
+            for mode in ("L", "RGB"):
+                image = noise(rng, mode, 9, 13 - len(mode))
+                want = ImageOps.mirror(image) if what == "flip" else (
+                    enhance[what](image).enhance(factor))
+                out.write(pnm(image, f"{what} {factor}") + pnm(want))
 
 
 PREPROCESSES = [  # mode, height, width -> mode, height, width, invert
@@ -329,6 +374,8 @@ def make_pnm():
 if __name__ == "__main__":
     make_resize()
     make_preprocess()
+    make_box()
+    make_augment()
     os.makedirs("decode", exist_ok=True)
     make_png()
     make_jpeg()
