@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "format/mapped.h"
 #include "format/st_header.h"
 
 struct st_file {
   st_header header;          /* its tensors in the file's order once they are known to tile */
   const st_tensor **by_name; /* [header.count] */
-  void *map;                 /* NULL when the bytes are borrowed */
-  size_t map_size;
+  mapped_file map;           /* not open when the bytes are borrowed */
 };
 
 /* What a file that is no safetensors looks like, for the message. */
@@ -131,41 +126,20 @@ done:
 }
 
 vgg_status st_open(const char *path, st_file **out, vgg_error *err) {
-  vgg_status status = VGG_OK;
-  void *map = MAP_FAILED;
-  size_t size = 0;
-  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
-  if (fd < 0) return err_set(err, VGG_NO_INPUT, "%s: %s", path, strerror(errno));
-  struct stat st;
-  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-    status = err_set(err, VGG_NO_INPUT, "%s: is not a regular file", path);
-    goto done;
-  }
-  size = (size_t)st.st_size;
-  if (size == 0) {
-    status = err_set(err, VGG_BAD_CONTENT, "%s: is empty, wanted a safetensors file", path);
-    goto done;
-  }
-  map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  if (map == MAP_FAILED) {
-    status = errno == ENOMEM ? err_no_memory(err, path, size)
-                             : err_set(err, VGG_IO, "%s: %s", path, strerror(errno));
-    goto done;
-  }
-  status = st_open_bytes(path, map, size, out, err);
-  if (status != VGG_OK) goto done;
-  (*out)->map = map;
-  (*out)->map_size = size;
-  map = MAP_FAILED;
-done:
-  if (map != MAP_FAILED) munmap(map, size);
-  close(fd);
+  mapped_file map = {0};
+  vgg_status status = mapped_open(path, "a safetensors file", &map, err);
+  if (status != VGG_OK) return status;
+  status = st_open_bytes(path, map.bytes, map.size, out, err);
+  if (status == VGG_OK)
+    (*out)->map = map;
+  else
+    mapped_close(&map);
   return status;
 }
 
 void st_close(st_file *f) {
   if (!f) return;
-  if (f->map) munmap(f->map, f->map_size);
+  mapped_close(&f->map);
   st_header_free(&f->header);
   free(f->by_name);
   free(f);
@@ -193,9 +167,5 @@ const char *st_metadata(const st_file *f, const char *key) {
 }
 
 void st_let_go(const st_file *f, const uint8_t *from, size_t bytes) {
-  if (!f->map) return;
-  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  const size_t offset = (size_t)(from - (const uint8_t *)f->map);
-  const size_t first = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
-  if (first < end) madvise((uint8_t *)f->map + first, end - first, MADV_DONTNEED);
+  mapped_let_go(&f->map, from, bytes);
 }

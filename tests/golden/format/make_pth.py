@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the .pth files of tests/format, in the folder pth beside this script.
+
+  truth.safetensors   the tensors that the readable files below hold, as F32
+  types*.pth          one tensor of each type; zip, legacy, zip64, without CRCs
+  views*.pth          transposed, strided, expanded by slices, sharing storages
+  nested*.pth         {"state_dict": ..., "epoch": ...} as training scripts save
+  parameters*.pth     nn.Parameter instead of plain tensors
+  python2.pth         as PyTorch 0.1 to 0.3 wrote under Python 2, assembled by hand
+  evil-*.pth          files that would run something, or that lie; never to be loaded by Python
+
+Made with torch 2.15.0 and safetensors 0.8.0:  python3 make_pth.py
+"""
+
+import io
+import os
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+
+import torch
+from safetensors.torch import save_file
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pth")
+TYPES = {
+    "f32": torch.float32, "f64": torch.float64, "f16": torch.float16, "bf16": torch.bfloat16,
+    "i64": torch.int64, "i32": torch.int32, "i16": torch.int16, "i8": torch.int8,
+    "u8": torch.uint8, "bool": torch.bool,
+}
+
+
+def path(name):
+    return os.path.join(HERE, name)
+
+
+def save(name, value, legacy=False):
+    torch.save(value, path(name), _use_new_zipfile_serialization=not legacy)
+
+
+def types():
+    t = OrderedDict()
+    for name, dtype in TYPES.items():
+        values = torch.tensor([0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 100], dtype=torch.float64)
+        if dtype.is_floating_point:
+            values = values / 8 - 3  # exact in eight bits of fraction
+        t["types." + name] = values.to(dtype).reshape(3, 4)
+    special = [0.0, -0.0, float("inf"), -float("inf"), 6e-8, 6.1e-5, 65504.0, 2.0**-24]
+    t["types.f16special"] = torch.tensor(special, dtype=torch.float16)
+    t["types.scalar"] = torch.tensor(-2.5)
+    t["types.empty"] = torch.zeros(0, 3)
+    return t
+
+
+def views():
+    base = torch.arange(48, dtype=torch.float32).reshape(2, 4, 6)
+    other = torch.arange(20, dtype=torch.float64)
+    return OrderedDict([
+        ("views.whole", base),
+        ("views.transposed", base[0].t()),
+        ("views.permuted", base.permute(2, 0, 1)[1:3]),
+        ("views.every_second", other[3:17:2]),
+        ("views.column", other.reshape(4, 5)[:, 3:4]),
+    ])
+
+
+# ---- files that torch.save no longer writes ------------------------------------------------------
+
+MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e") + bytes.fromhex("80024de9032e")
+
+
+def short(text):
+    return b"U" + bytes([len(text)]) + text.encode()
+
+
+def name(module, attribute):
+    return b"c" + module.encode() + b"\n" + attribute.encode() + b"\n"
+
+
+def storage(kind, key, count, view=b"N"):
+    return (b"(" + short("storage") + name("torch", kind) + short(key) + short("cpu") + b"K" +
+            bytes([count]) + view + b"tQ")
+
+
+def tensor(store, offset, shape, stride):
+    numbers = lambda v: b"(" + b"".join(b"K" + bytes([x]) for x in v) + b"t"
+    return (name("torch._utils", "_rebuild_tensor") + b"(" + store + b"K" + bytes([offset]) +
+            numbers(shape) + numbers(stride) + b"tR")
+
+
+def python2():
+    """OrderedDict([[key, value], ...]); a Parameter by NEWOBJ and BUILD; a storage's view."""
+    plain = tensor(storage("FloatStorage", "7001", 6), 0, [2, 3], [3, 1])
+    view = tensor(storage("FloatStorage", "7002", 10, b"(" + short("7003") + b"K\x02K\x06t"), 1,
+                  [4], [1])
+    parameter = (name("torch.nn.parameter", "Parameter") +
+                 tensor(storage("HalfStorage", "7004", 4), 0, [4], [1]) + b"\x85\x81" +
+                 b"\x88\x89" + name("collections", "OrderedDict") + b"]\x85R" + b"\x87b")
+    pairs = b"".join(b"](" + short(k) + v + b"e" for k, v in [
+        ("python2.plain", plain), ("python2.view", view), ("python2.parameter", parameter)])
+    body = name("collections", "OrderedDict") + b"](" + pairs + b"e\x85R"
+    system = (b"\x80\x02}(" + short("protocol_version") + b"M\xe9\x03" + short("little_endian") +
+              b"\x88" + short("type_sizes") + b"}(" + short("int") + b"K\x04uu.")
+    f32 = [struct.pack("<q%df" % n, n, *[i / 4 for i in range(n)]) for n in (6, 10)]
+    f16 = struct.pack("<q4e", 4, 1, 1.5, -2, 0.25)
+    with open(path("python2.pth"), "wb") as f:
+        f.write(MAGIC + system + b"\x80\x02" + body + b".")
+        f.write(b"\x80\x02](" + short("7001") + short("7002") + short("7004") + b"e.")
+        f.write(f32[0] + f32[1] + f16)
+    return OrderedDict([
+        ("python2.plain", torch.arange(6).reshape(2, 3) / 4),
+        ("python2.view", torch.arange(3, 7) / 4),
+        ("python2.parameter", torch.tensor([1, 1.5, -2, 0.25])),
+    ])
+
+
+def rezip(source, to, replace=None, limit=None, method=zipfile.ZIP_STORED):
+    """Writes the entries of an archive again; `replace` maps the end of a name to its content."""
+    old_limit = zipfile.ZIP64_LIMIT
+    with zipfile.ZipFile(path(source)) as old, zipfile.ZipFile(path(to), "w", method) as new:
+        if limit is not None:
+            zipfile.ZIP64_LIMIT = limit
+        for info in old.infolist():
+            content = old.read(info)
+            for tail, other in (replace or {}).items():
+                if info.filename.endswith(tail):
+                    content = other
+            date = zipfile.ZipInfo(info.filename, (1980, 1, 1, 0, 0, 0))
+            date.compress_type = method
+            new.writestr(date, content)
+    zipfile.ZIP64_LIMIT = old_limit
+
+
+class Evil:
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def evil():
+    """Each names something that must be refused."""
+    pickles = {
+        "system": pickle.dumps({"w": Evil(os.system, "touch /tmp/vgg-was-here")}, 2),
+        "eval": pickle.dumps({"w": Evil(eval, "1+1")}, 2),
+        "module": b"\x80\x02" + name("torchvision.models.vgg", "VGG") + b")\x81}b.",
+        "protocol4": pickle.dumps({"w": 1}, 4),
+        "inst": b"\x80\x02(U\x02lsios\nsystem\n.",
+    }
+    for kind, content in pickles.items():
+        rezip("small.pth", "evil-%s.pth" % kind, {"data.pkl": content})
+    rezip("small.pth", "evil-short-storage.pth", {"data/0": b"\0" * 8})
+    rezip("small.pth", "evil-deflated.pth", method=zipfile.ZIP_DEFLATED)
+    rezip("small.pth", "evil-big-endian.pth", {"byteorder": b"big"})
+
+
+def main():
+    os.makedirs(HERE, exist_ok=True)
+    torch.manual_seed(0)
+    truth = OrderedDict()
+    for kind, state in [("types", types()), ("views", views())]:
+        truth.update(state)
+        save(kind + ".pth", state)
+        save(kind + "-legacy.pth", state, legacy=True)
+    rezip("types.pth", "types-zip64.pth", limit=0)
+    torch.serialization.set_crc32_options(False)
+    save("types-nocrc.pth", types())
+    torch.serialization.set_crc32_options(True)
+    nested = OrderedDict([("nested.w", torch.arange(6.).reshape(2, 3)),
+                          ("nested.b", torch.ones(2))])
+    truth.update(nested)
+    nested._metadata = OrderedDict([("", {"version": 1})])
+    checkpoint = {"epoch": 3, "lr": 0.1, "best": None, "names": ["a", "b"], "big": 1 << 40,
+                  "state_dict": nested, "optimizer": {"state": {0: {"momentum": torch.ones(2)}}}}
+    save("nested.pth", checkpoint)
+    save("nested-legacy.pth", checkpoint, legacy=True)
+    parameters = OrderedDict([("parameters.w", torch.nn.Parameter(torch.arange(4.) / 4)),
+                              ("parameters.h", torch.nn.Parameter(torch.arange(4.).half()))])
+    truth.update((k, v.detach()) for k, v in parameters.items())
+    save("parameters.pth", parameters)
+    save("parameters-legacy.pth", parameters, legacy=True)
+    truth.update(python2())
+    save("small.pth", {"w": torch.arange(4.)})
+    truth["w"] = torch.arange(4.)
+    evil()
+    save_file({k: v.float().contiguous().clone() for k, v in truth.items()},
+              path("truth.safetensors"))
+
+
+if __name__ == "__main__":
+    main()
