@@ -16,7 +16,8 @@ static const char help[] =
     "  vgg predict runs/vgg11-1 --index 17,18 --split test\n"
     "  vgg predict model.safetensors --invert --top 5 --csv scans/ > answers.csv\n"
     "\n"
-    "  MODEL             a model file, or a run directory: its best.safetensors\n"
+    "  MODEL             a model file, a run directory: its best.safetensors, or\n"
+    "                    published weights (docs/weights.md)\n"
     "  FILE...           PNG, JPEG, WebP, PNM files, or folders (sorted by bytes)\n"
     "  --index N[,N...]  pictures of a data set instead, counted from 0\n"
     "  --data SET        as in train [what MODEL was trained on]\n"
@@ -123,11 +124,17 @@ static void sort_top(session *s) {
 static void say_rule(session *s) {
   if (s->rule_said) return;
   s->rule_said = true;
+  char cover[32];
+  if (s->rule.shorter_side != 0)
+    snprintf(cover, sizeof cover, "shorter side %d", s->rule.shorter_side);
+  else
+    snprintf(cover, sizeof cover, "cover %dx%d", s->rule.input.h, s->rule.input.w);
   cli_note(
       "pictures become input so: EXIF orientation applied, alpha over black%s%s, resized (bilinear)"
-      " to cover %dx%d, cropped at the centre",
+      " to %s, cropped at the centre%s",
       s->rule.input.c == 1 ? ", colour to grey (Pillow's L)" : "",
-      s->rule.invert ? ", inverted" : "", s->rule.input.h, s->rule.input.w);
+      s->rule.invert ? ", inverted" : "", cover,
+      s->rule.std[0] > 0 ? ", less the mean and over the deviation of the weights' pictures" : "");
 }
 
 static vgg_status classify(session *s, const vgg_image *image, const char *name, int label,

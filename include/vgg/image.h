@@ -62,12 +62,18 @@ VGG_API void vgg_image_free(vgg_image *image);
 typedef struct vgg_preprocess {
   vgg_shape input; /* what the net takes */
   bool invert;     /* 255 - x, for dark drawings on light ground */
+  /* The picture's shorter side before the middle is cropped: at least input.h and input.w, at most
+   * 65536. 0: the picture just covers the input. */
+  int shorter_side;
+  /* The net sees (x / 255 - mean) / std, a pair for each channel. std[0] 0: it sees x / 255. */
+  double mean[3], std[3];
 } vgg_preprocess;
 
 /* Turns a picture into a net's input bytes: colour to grey by Pillow's integer L
  * (19595 R + 38470 G + 7471 B + 32768) >> 16, grey to colour is refused; invert; resized by
- * Pillow's bilinear filter so that it just covers input.h x input.w (for a square input this is
- * torchvision's Resize(int)); cropped at the centre.
+ * Pillow's bilinear filter to the shorter side, or so that it just covers input.h x input.w (both
+ * are torchvision's Resize(int), the second for a square input); cropped at the centre. mean and
+ * std are left to the net.
  *   image   borrowed
  *   pixels  [input.h][input.w][input.c], written
  * Fails with VGG_BAD_VALUE if a grey picture meets a colour net, VGG_NO_MEMORY. */

@@ -28,10 +28,29 @@ typedef struct vgg_model vgg_model;
 VGG_API vgg_status vgg_model_create(const vgg_arch *arch, uint64_t seed, vgg_model **out,
                                     vgg_error *err);
 
-/* Loads a model file, or the best.safetensors of a run directory.
- * Fails with VGG_NO_INPUT (missing, unreadable), VGG_BAD_CONTENT (not safetensors, not a vgg
- * model, a tensor missing, extra or of another shape: the message names it). */
+/* Loads a model file, the best.safetensors of a run directory, or weights from elsewhere: a
+ * safetensors file or a PyTorch .pth, zip or legacy, found by content, that holds the tensors of a
+ * net of vgg_arch_name_at under torchvision's, timm's or the tutorial's names. Nothing in a .pth is
+ * executed. Of weights from elsewhere
+ *   - the names say which net, the shapes say channels, ratio, hidden units, classes and input:
+ *     224x224 where that fits, else the smallest square;
+ *   - the prefixes "module.", "_orig_mod.", "model." and "net." before all names are left out, a
+ *     state dictionary may lie under "state_dict", "model_state_dict" or "model", and batch norm's
+ *     num_batches_tracked are not needed;
+ *   - F16, BF16 and F64 become F32;
+ *   - 3-channel nets under torchvision's or timm's names see pictures as torchvision prepares them
+ *     for ImageNet (see vgg_preprocess and docs/weights.md), others see x / 255;
+ *   - classes are called "0", "1", ..., and the recipe says where they are from.
+ * Fails with VGG_NO_INPUT (missing, unreadable), VGG_BAD_CONTENT (another format, no net we know, a
+ * tensor missing, extra or of another shape: the message names it). */
 VGG_API vgg_status vgg_model_load(const char *path, vgg_model **out, vgg_error *err);
+
+/* Puts a new last linear layer for `classes` classes, initialised as by vgg_model_create, in the
+ * place of the old one; all other weights stay, classes are called "0", "1", ... again. On failure
+ * the model stays as it was.
+ * Fails with VGG_BAD_VALUE (classes not in 1 .. 65536), VGG_NO_MEMORY. */
+VGG_API vgg_status vgg_model_new_head(vgg_model *model, int classes, uint64_t seed,
+                                      vgg_error *err);
 
 /* Saves a model file atomically: a viewer sees the old file or the whole new one.
  * Fails with VGG_NO_OUTPUT or VGG_IO; the old file then stays as it was. */

@@ -24,7 +24,7 @@ void vgg_model_close(vgg_model *model) {
   free(model);
 }
 
-static bool name_by_number(vgg_model *m) {
+bool model_name_by_number(vgg_model *m) {
   const int count = m->arch->options.classes;
   m->classes = calloc((size_t)count, sizeof *m->classes);
   if (!m->classes) return false;
@@ -42,7 +42,7 @@ vgg_status vgg_model_create(const vgg_arch *arch, uint64_t seed, vgg_model **out
   if (!m) return err_no_memory(err, "model", sizeof *m);
   m->arch = arch_copy(arch);
   m->recipe = strdup("{}");
-  if (!m->arch || !m->recipe || !name_by_number(m)) {
+  if (!m->arch || !m->recipe || !model_name_by_number(m)) {
     vgg_model_close(m);
     return err_no_memory(err, "model", sizeof *m->arch);
   }

@@ -18,25 +18,23 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors are littl
 enum { BLOCK_BYTES = 1 << 20 };
 static const char best_name[] = "best.safetensors", state_prefix[] = "state.";
 
-/* How many of a tensor's rows make a block: at least one, however long. */
-static int block_rows(const net_param *p) {
+int model_block_rows(const net_param *p) {
   const size_t row = p->count / (size_t)p->shape[0] * sizeof(float);
   const size_t rows = row < BLOCK_BYTES ? BLOCK_BYTES / row : 1;
   return rows < (size_t)p->shape[0] ? (int)rows : p->shape[0];
 }
 
-/* `rows` of the tensor's rows, as a tensor. */
-static net_param part_of(const net_param *p, int rows) {
+net_param model_block(const net_param *p, int rows) {
   net_param part = *p;
   part.shape[0] = rows;
   part.count = p->count / (size_t)p->shape[0] * (size_t)rows;
   return part;
 }
 
-static size_t largest_block(const net_params *params) {
+size_t model_largest_block(const net_params *params) {
   size_t most = 0;
   for (int i = 0; i < params->count; i++) {
-    const size_t count = part_of(&params->at[i], block_rows(&params->at[i])).count;
+    const size_t count = model_block(&params->at[i], model_block_rows(&params->at[i])).count;
     if (count > most) most = count;
   }
   return most * sizeof(float);
@@ -53,11 +51,11 @@ typedef struct source {
 static vgg_status emit_param(const void *context, file_writer *w, vgg_error *err) {
   const source *s = context;
   const float *from = s->values + s->param->offset;
-  const int step = block_rows(s->param);
+  const int step = model_block_rows(s->param);
   vgg_status status = VGG_OK;
   for (int row = 0, rows; row < s->param->shape[0] && status == VGG_OK; row += rows) {
     rows = s->param->shape[0] - row < step ? s->param->shape[0] - row : step;
-    const net_param part = part_of(s->param, rows);
+    const net_param part = model_block(s->param, rows);
     net_param_to_file(&part, from, s->block);
     status = file_write(w, s->block, part.count * sizeof(float), err);
     from += part.count;
@@ -86,9 +84,9 @@ vgg_status model_save_with(const vgg_model *model, const char *path, const st_ou
   source *sources = malloc(own * sizeof *sources);
   st_output *outputs = malloc((own + num_extra) * sizeof *outputs);
   st_pair *all_pairs = malloc((MODEL_META_PAIRS + num_pairs) * sizeof *all_pairs);
-  float *block = malloc(largest_block(&model->params));
+  float *block = malloc(model_largest_block(&model->params));
   if (!sources || !outputs || !all_pairs || !block) {
-    status = err_no_memory(err, path, largest_block(&model->params));
+    status = err_no_memory(err, path, model_largest_block(&model->params));
     goto done;
   }
   for (size_t i = 0; i < own; i++) {
@@ -157,13 +155,30 @@ static vgg_status check_tensors(const char *path, const st_file *f, const net_pa
   return VGG_OK;
 }
 
+vgg_status model_allocate(const char *path, vgg_model *m, float **block, vgg_error *err) {
+  const size_t bytes = m->params.floats * sizeof *m->values;
+  m->values = mem_alloc(bytes);
+  *block = malloc(model_largest_block(&m->params));
+  if (!m->values || !*block) {
+    free(*block);
+    return err_no_memory(err, path, bytes);
+  }
+  for (int i = 0; i < m->params.count; i++) {
+    const net_param *p = &m->params.at[i];
+    const size_t end = p->offset + p->count;
+    const size_t next = i + 1 < m->params.count ? p[1].offset : m->params.floats;
+    memset(m->values + end, 0, (next - end) * sizeof *m->values);
+  }
+  return VGG_OK;
+}
+
 static void load_param(const st_file *f, const net_param *p, float *values, float *block) {
   const uint8_t *from = st_find(f, p->name)->data;
   float *to = values + p->offset;
-  const int step = block_rows(p);
+  const int step = model_block_rows(p);
   for (int row = 0, rows; row < p->shape[0]; row += rows) {
     rows = p->shape[0] - row < step ? p->shape[0] - row : step;
-    const net_param part = part_of(p, rows);
+    const net_param part = model_block(p, rows);
     memcpy(block, from, part.count * sizeof *block); /* the file may be unaligned */
     net_param_from_file(&part, block, to);
     st_let_go(f, from, part.count * sizeof *block);
@@ -176,20 +191,10 @@ static vgg_status load_values(const char *path, const st_file *f, vgg_model *m, 
   net_params_of(m->arch, &m->params);
   const vgg_status status = check_tensors(path, f, &m->params, err);
   if (status != VGG_OK) return status;
-  const size_t bytes = m->params.floats * sizeof *m->values;
-  m->values = mem_alloc(bytes);
-  float *block = malloc(largest_block(&m->params));
-  if (!m->values || !block) {
-    free(block);
-    return err_no_memory(err, path, bytes);
-  }
-  for (int i = 0; i < m->params.count; i++) {
-    const net_param *p = &m->params.at[i];
-    load_param(f, p, m->values, block);
-    const size_t end = p->offset + p->count;
-    const size_t next = i + 1 < m->params.count ? p[1].offset : m->params.floats;
-    memset(m->values + end, 0, (next - end) * sizeof *m->values);
-  }
+  float *block = NULL;
+  const vgg_status allocated = model_allocate(path, m, &block, err);
+  if (allocated != VGG_OK) return allocated;
+  for (int i = 0; i < m->params.count; i++) load_param(f, &m->params.at[i], m->values, block);
   free(block);
   return VGG_OK;
 }
@@ -219,8 +224,28 @@ done:
   return status;
 }
 
+/* One of our keys is enough: a model file that lacks another one is damaged, not foreign. */
+static bool is_own(const weights_file *f) {
+  static const char *const keys[MODEL_META_PAIRS] = {"vgg.arch", "vgg.classes", "vgg.preprocess",
+                                                     "vgg.recipe", "vgg.version"};
+  for (int i = 0; i < MODEL_META_PAIRS; i++)
+    if (weights_metadata(f, keys[i])) return true;
+  return false;
+}
+
+/* A model file of ours, or whatever else holds the weights of a net we know. */
+static vgg_status load_file(const char *path, vgg_model **out, vgg_error *err) {
+  weights_file *f;
+  vgg_status status = weights_open(path, &f, err);
+  if (status != VGG_OK) return status;
+  const bool own = is_own(f);
+  if (!own) status = model_import(path, f, out, err);
+  weights_close(f);
+  return own ? model_load_with(path, out, NULL, err) : status;
+}
+
 vgg_status vgg_model_load(const char *path, vgg_model **out, vgg_error *err) {
-  if (!path_is_dir(path)) return model_load_with(path, out, NULL, err);
+  if (!path_is_dir(path)) return load_file(path, out, err);
   char *best = path_join(path, best_name);
   if (!best) return err_no_memory(err, path, strlen(path) + sizeof best_name + 1);
   const vgg_status status =

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,17 @@ static char *classes_text(const vgg_model *m) {
   return dump(names);
 }
 
+/* A number for each channel; there are at most 3. */
+static json_t *channels_json(const double *values, int channels) {
+  json_t *array = json_array();
+  for (int c = 0; array && c < channels; c++)
+    if (json_array_append_new(array, json_real(values[c])) != 0) {
+      json_decref(array);
+      array = NULL;
+    }
+  return array;
+}
+
 static char *preprocess_text(const vgg_preprocess *rule) {
   json_t *o = json_pack("{s:o,s:b}", "input", shape_json(rule->input), "invert", rule->invert);
   for (int i = 0; o && i < NUM_FIXED_STEPS; i++)
@@ -56,7 +68,16 @@ static char *preprocess_text(const vgg_preprocess *rule) {
       json_decref(o);
       o = NULL;
     }
-  return dump(o);
+  /* Only where they say something, so that a version that does not know them refuses them. */
+  bool set = true;
+  if (o && rule->shorter_side)
+    set = json_object_set_new(o, "shorter_side", json_integer(rule->shorter_side)) == 0;
+  if (o && rule->std[0] > 0)
+    set = set && json_object_set_new(o, "mean", channels_json(rule->mean, rule->input.c)) == 0 &&
+          json_object_set_new(o, "std", channels_json(rule->std, rule->input.c)) == 0;
+  if (set) return dump(o);
+  json_decref(o);
+  return NULL;
 }
 
 vgg_status model_meta_make(const vgg_model *model, const char *path, model_meta *out,
@@ -185,6 +206,34 @@ done:
   return status;
 }
 
+/* [mean or std] of 3 channels, or of 1; false if it is something else. */
+static bool get_channels(const json_t *array, int channels, double *out) {
+  if (!json_is_array(array) || json_array_size(array) != (size_t)channels || channels > 3)
+    return false;
+  for (int c = 0; c < channels; c++) {
+    const json_t *value = json_array_get(array, (size_t)c);
+    out[c] = json_number_value(value);
+    if (!json_is_number(value) || !(fabs(out[c]) <= 1e6)) return false;
+  }
+  return true;
+}
+
+/* The parts that a rule may lack; `keys` grows by those that are there. */
+static bool get_normalisation(const json_t *o, vgg_preprocess *out, size_t *keys) {
+  const json_t *side = json_object_get(o, "shorter_side"), *mean = json_object_get(o, "mean"),
+               *std = json_object_get(o, "std");
+  *keys += (side != NULL) + (mean != NULL) + (std != NULL);
+  if (side && (!get_int(side, &out->shorter_side) || out->shorter_side < out->input.h ||
+               out->shorter_side < out->input.w))
+    return false;
+  if (!mean && !std) return true;
+  if (!get_channels(mean, out->input.c, out->mean) || !get_channels(std, out->input.c, out->std))
+    return false;
+  for (int c = 0; c < out->input.c; c++)
+    if (!(out->std[c] >= 1e-6)) return false;
+  return true;
+}
+
 static vgg_status read_preprocess(const char *path, const st_file *f, vgg_shape input,
                                   vgg_preprocess *out, vgg_error *err) {
   static const char key[] = "vgg.preprocess";
@@ -192,10 +241,13 @@ static vgg_status read_preprocess(const char *path, const st_file *f, vgg_shape 
   vgg_status status = parse(path, f, key, JSON_OBJECT, &o, err);
   if (status != VGG_OK) return status;
   const json_t *invert = json_object_get(o, "invert");
+  size_t keys = 2 + NUM_FIXED_STEPS;
   if (!get_shape(json_object_get(o, "input"), &out->input) || !json_is_boolean(invert) ||
-      json_object_size(o) != 2 + NUM_FIXED_STEPS)
-    status =
-        bad_meta(path, key, "wanted input, invert, resize, grey, exif, alpha, scale, no more", err);
+      !get_normalisation(o, out, &keys) || json_object_size(o) != keys)
+    status = bad_meta(path, key,
+                      "wanted input, invert, resize, grey, exif, alpha, scale, perhaps "
+                      "shorter_side, mean and std, no more",
+                      err);
   else if (out->input.c != input.c || out->input.h != input.h || out->input.w != input.w)
     status =
         err_set(err, VGG_BAD_CONTENT, "%s: metadata %s: input %dx%dx%d, the net takes %dx%dx%d",

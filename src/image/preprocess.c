@@ -9,6 +9,8 @@
 #include "image/luma.h"
 #include "image/resize.h"
 
+enum { MOST_SIDE = 65536 };
+
 struct preprocessor {
   resizer *resize;
   size_t pixels; /* of the picture */
@@ -47,6 +49,10 @@ static vgg_status check(const vgg_preprocess *rule, int channels, int height, in
   if ((want.c != 1 && want.c != 3) || want.h <= 0 || want.w <= 0)
     return err_set(err, VGG_BAD_VALUE, "net: takes %dx%dx%d, pictures have 1 or 3 channels", want.c,
                    want.h, want.w);
+  if (rule->shorter_side != 0 && (rule->shorter_side < want.h || rule->shorter_side < want.w ||
+                                  rule->shorter_side > MOST_SIDE))
+    return err_set(err, VGG_BAD_VALUE, "shorter side %d: wanted %d to %d", rule->shorter_side,
+                   want.h > want.w ? want.h : want.w, MOST_SIDE);
   if (want.c > channels)
     return err_set(err, VGG_BAD_VALUE, "picture: is grey, but the net takes %d colour channels",
                    want.c);
@@ -58,8 +64,9 @@ vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int hei
   const vgg_shape want = rule->input;
   vgg_status status = check(rule, channels, height, width, err);
   if (status) return status;
+  const int side = rule->shorter_side;
   int h, w;
-  if (!cover(height, width, want, &h, &w))
+  if (!cover(height, width, side ? (vgg_shape){want.c, side, side} : want, &h, &w))
     return err_set(err, VGG_BAD_VALUE, "picture: %dx%d is too narrow to cover %dx%d", height, width,
                    want.h, want.w);
   preprocessor *p = calloc(1, sizeof *p);

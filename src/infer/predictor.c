@@ -25,6 +25,8 @@ vgg_status vgg_predictor_create(const vgg_model *model, const vgg_run_options *o
     free(p);
     return status;
   }
+  if (model->preprocess.std[0] > 0)
+    engine_normalise(p->engine, model->preprocess.mean, model->preprocess.std);
   *out = p;
   return VGG_OK;
 }

@@ -34,8 +34,11 @@ struct engine {
   char *packs, *activations, *edge_gradients, *aux, *workspace;
   uint8_t *masks;
   engine_stage stages[PLAN_MAX_STAGES];
-  float scaled[256]; /* x / 255, as ToTensor divides */
-  bf16 scaled_bf16[256];
+  /* What a byte of each channel becomes: x / 255, as ToTensor divides, for all of them by one
+   * table, or one each. */
+  int num_tables;
+  float scaled[3][256];
+  bf16 scaled_bf16[3][256];
   void (*lap)(void *user, int index, engine_pass pass);
   void *lap_user;
 };
@@ -107,6 +110,11 @@ static void lay_out_gradients(engine *e) {
   memset(e->gradients, 0, p->gradients); /* paddings stay 0 */
 }
 
+static void set_scaled(engine *e, int channel, int byte, float value) {
+  e->scaled[channel][byte] = value;
+  e->scaled_bf16[channel][byte] = bf16_from_float(value);
+}
+
 vgg_status engine_create(plan *p, float *masters, engine **out, vgg_error *err) {
   engine *e = calloc(1, sizeof *e);
   if (!e) {
@@ -122,10 +130,8 @@ vgg_status engine_create(plan *p, float *masters, engine **out, vgg_error *err) 
                                p->edge_gradients + p->aux + p->masks);
   } else {
     lay_out(e);
-    for (int i = 0; i < 256; i++) {
-      e->scaled[i] = (float)i / 255.0f;
-      e->scaled_bf16[i] = bf16_from_float(e->scaled[i]);
-    }
+    e->num_tables = 1;
+    for (int i = 0; i < 256; i++) set_scaled(e, 0, i, (float)i / 255.0f);
     if (p->env.training) lay_out_gradients(e);
     status = engine_repack(e, err);
   }
@@ -155,17 +161,27 @@ float *engine_masters(engine *e) { return e->masters; }
 float *const *engine_gradients(const engine *e) { return e->gradient_of; }
 const float *engine_logits(const engine *e) { return e->stages[e->plan->num_stages - 1].y; }
 
+void engine_normalise(engine *e, const double *mean, const double *std) {
+  e->num_tables = e->plan->arch->options.input.c;
+  for (int c = 0; c < e->num_tables; c++)
+    for (int i = 0; i < 256; i++) set_scaled(e, c, i, (float)((i / 255.0 - mean[c]) / std[c]));
+}
+
 void engine_set_pixels(engine *e, int n, const uint8_t *pixels) {
-  const ptrdiff_t count = (ptrdiff_t)((size_t)n * e->plan->stages[0].x_floats);
-  const int threads = e->plan->env.threads;
+  const int threads = e->plan->env.threads, tables = e->num_tables;
+  const ptrdiff_t count = (ptrdiff_t)((size_t)n * e->plan->stages[0].x_floats) / tables;
   float *x = e->stages[0].x;
   bf16 *x16 = e->stages[0].x;
   if (e->plan->stages[0].impl->spec.x_type == EDGE_F32) {
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (ptrdiff_t i = 0; i < count; i++) x[i] = e->scaled[pixels[i]];
+    for (ptrdiff_t i = 0; i < count; i++)
+      for (ptrdiff_t c = 0, at = i * tables; c < tables; c++, at++)
+        x[at] = e->scaled[c][pixels[at]];
   } else {
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (ptrdiff_t i = 0; i < count; i++) x16[i] = e->scaled_bf16[pixels[i]];
+    for (ptrdiff_t i = 0; i < count; i++)
+      for (ptrdiff_t c = 0, at = i * tables; c < tables; c++, at++)
+        x16[at] = e->scaled_bf16[c][pixels[at]];
   }
 }
 

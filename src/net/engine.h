@@ -25,7 +25,11 @@ float *engine_masters(engine *e);
  * engine for PLAN_GRADIENTS has all of them, one after the other as the masters. */
 float *const *engine_gradients(const engine *e);
 
-/* Bytes [n][h][w][c] become the input edge as x / 255, rounded to the edge's type. */
+/* From now on pixels become (x / 255 - mean[c]) / std[c], in double and rounded to float. mean, std
+ * [channels of the input], at most 3 of them; std is not 0. */
+void engine_normalise(engine *e, const double *mean, const double *std);
+/* Bytes [n][h][w][c] become the input edge as x / 255, or as engine_normalise says, rounded to the
+ * edge's type. */
 void engine_set_pixels(engine *e, int n, const uint8_t *pixels);
 /* Floats [n][h][w][c] likewise, unscaled: for tests. */
 void engine_set_input(engine *e, int n, const float *x);

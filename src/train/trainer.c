@@ -80,7 +80,10 @@ vgg_status trainer_prepare(vgg_trainer *t, vgg_error *err) {
   status = plan_create(t->model->arch, &options, PLAN_TRAINING, &p, err);
   if (status != VGG_OK) return status;
   config_note_plan(&t->config, p);
-  return engine_create(p, t->model->values, &t->engine, err);
+  status = engine_create(p, t->model->values, &t->engine, err);
+  const vgg_preprocess *rule = &t->model->preprocess;
+  if (status == VGG_OK && rule->std[0] > 0) engine_normalise(t->engine, rule->mean, rule->std);
+  return status;
 }
 
 void trainer_fill_options(vgg_trainer *t) {

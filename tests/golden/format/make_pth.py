@@ -8,6 +8,9 @@
   nested*.pth         {"state_dict": ..., "epoch": ...} as training scripts save
   parameters*.pth     nn.Parameter instead of plain tensors
   python2.pth         as PyTorch 0.1 to 0.3 wrote under Python 2, assembled by hand
+  net-*.pth           nets under torchvision's, timm's and the book's names
+  nets.safetensors    pixels U8 [n][h][w][c] and logits F64 [n][classes] of each, by PyTorch in
+                      double precision
   evil-*.pth          files that would run something, or that lie; never to be loaded by Python
 
 Made with torch 2.15.0 and safetensors 0.8.0:  python3 make_pth.py
@@ -22,6 +25,7 @@ from collections import OrderedDict
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pth")
 TYPES = {
@@ -156,6 +160,92 @@ def evil():
     rezip("small.pth", "evil-big-endian.pth", {"byteorder": b"big"})
 
 
+# ---- nets ----------------------------------------------------------------------------------------
+
+def blocks(channels, pairs, ratio):
+    """The convolutional blocks of a VGG net, each a list of modules."""
+    result = []
+    for count, out in pairs:
+        block = []
+        for _ in range(count):
+            block += [nn.Conv2d(channels, out // ratio, 3, padding=1), nn.ReLU()]
+            channels = out // ratio
+        result.append(block + [nn.MaxPool2d(2, 2)])
+    return result
+
+
+def head(inputs, hidden, classes):
+    return [nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, hidden),
+            nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, classes)]
+
+
+def alexnet():
+    return [nn.Conv2d(1, 3, 11, stride=4, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2),
+            nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+            nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(12, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten()]
+
+
+class Torchvision(nn.Module):
+    def __init__(self, parts, top):
+        super().__init__()
+        self.features = nn.Sequential(*sum(parts, []))
+        self.classifier = nn.Sequential(*top)
+
+    def forward(self, x):
+        return self.classifier(torch.flatten(self.features(x), 1))
+
+
+def answer(truth, name, net, channels, side, preset):
+    """The net's logits, in double precision, on pictures of noise."""
+    pixels = torch.randint(0, 256, (2, side, side, channels), dtype=torch.uint8)
+    x = pixels.permute(0, 3, 1, 2).double() / 255
+    if preset:
+        mean, std = torch.tensor([.485, .456, .406]), torch.tensor([.229, .224, .225])
+        x = (x - mean.double().reshape(1, 3, 1, 1)) / std.double().reshape(1, 3, 1, 1)
+    with torch.no_grad():
+        truth[name + ".logits"] = net.double().eval()(x)
+    truth[name + ".pixels"] = pixels
+
+
+def nets():
+    a = [(1, 64), (1, 128), (2, 256), (2, 512), (2, 512)]
+    b = [(2, 64), (2, 128), (2, 256), (2, 512), (2, 512)]
+    truth = {}
+    net = Torchvision(blocks(3, b, 32), head(64, 24, 7))
+    save("net-torchvision.pth", {"state_dict": nn.DataParallel(net).state_dict(), "epoch": 9})
+    answer(truth, "torchvision", net, 3, 64, True)
+    state = net.float().state_dict()
+    state["features.0.bias"] = torch.zeros(3)
+    save("net-wrong-shape.pth", state)
+    del state["features.0.bias"]
+    save("net-missing.pth", state)
+    state["features.0.bias"], state["fc.bias"] = torch.zeros(2), torch.zeros(2)
+    save("net-extra.pth", state)
+
+    net = Torchvision(blocks(3, a, 32), head(64, 24, 7)).half()
+    state = net.state_dict()
+    for old, new in [("classifier.0", "pre_logits.fc1"), ("classifier.3", "pre_logits.fc2"),
+                     ("classifier.6", "head.fc")]:
+        weight = state.pop(old + ".weight")
+        if "fc1" in new:
+            weight = weight.reshape(24, 16, 2, 2)
+        if "fc2" in new:
+            weight = weight.reshape(24, 24, 1, 1)
+        state[new + ".weight"], state[new + ".bias"] = weight, state.pop(old + ".bias")
+    save("net-timm.pth", state)
+    answer(truth, "timm", net, 3, 64, True)
+
+    net = nn.Sequential(*[nn.Sequential(*block) for block in blocks(1, a, 32)], nn.Flatten(),
+                        *head(16, 24, 10))
+    save("net-book.pth", net.state_dict(), legacy=True)
+    answer(truth, "book", net, 1, 32, False)
+    net = nn.Sequential(*alexnet(), *head(8, 16, 10))
+    save("net-alexnet.pth", OrderedDict(("net." + k, v) for k, v in net.state_dict().items()))
+    answer(truth, "alexnet", net, 1, 65, False)
+    save_file(truth, path("nets.safetensors"))
+
+
 def main():
     os.makedirs(HERE, exist_ok=True)
     torch.manual_seed(0)
@@ -185,6 +275,7 @@ def main():
     save("small.pth", {"w": torch.arange(4.)})
     truth["w"] = torch.arange(4.)
     evil()
+    nets()
     save_file({k: v.float().contiguous().clone() for k, v in truth.items()},
               path("truth.safetensors"))
 
