@@ -154,11 +154,13 @@ vgg_status weights_open(const char *path, weights_file **out, vgg_error *err) {
   vgg_status status = mapped_open(path, "a safetensors or .pth file", &map, err);
   if (status != VGG_OK) return status;
   status = weights_open_bytes(path, map.bytes, map.size, out, err);
-  if (status == VGG_OK)
-    (*out)->map = map;
-  else
+  if (status != VGG_OK) {
     mapped_close(&map);
-  return status;
+    return status;
+  }
+  mapped_let_go(&map, map.bytes, map.size); /* comparing sums has read it all */
+  (*out)->map = map;
+  return VGG_OK;
 }
 
 void weights_close(weights_file *f) {

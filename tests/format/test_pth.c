@@ -113,6 +113,34 @@ static void test_what_lies_is_refused(void **state) {
   assert_refused(PTH "evil-short-storage.pth", "storage '0' has 8 bytes, its pickle says 16");
   assert_refused(PTH "evil-deflated.pth", "compressed");
   assert_refused(PTH "evil-big-endian.pth", "big-endian");
+  static const struct {
+    const char *file, *why;
+  } lies[] = {
+      {PTH "evil-outside.pth", "tensor 'w': reaches out of its storage"},
+      {PTH "evil-repeats.pth", "tensor 'w': reaches out of its storage, or repeats"},
+      {PTH "evil-overlaps.pth", "tensor 'w': reaches out of its storage, or repeats"},
+      {PTH "evil-far.pth", "tensor 'w': reaches out of its storage"},
+      {PTH "evil-offset.pth", "tensor 'w': reaches out of its storage"},
+      {PTH "evil-negative.pth", "offset, shape and stride are no counts"},
+      {PTH "evil-ranks.pth", "offset, shape and stride are no counts"},
+      {PTH "evil-deep.pth", "offset, shape and stride are no counts, at most 8 each"},
+      {PTH "evil-wraps.pth", "its shape is over 64 bits"},
+      {PTH "evil-twice.pth", "tensor 'w': stands there twice"},
+      {PTH "evil-more.pth", "with those before it is larger than the file"},
+      {PTH "evil-count.pth", "storage '0': has another size than its pickle says"},
+      {PTH "evil-unlisted.pth", "storage '0': is missing"},
+      {PTH "evil-unknown.pth", "storage '1': listed, but no tensor's"},
+      {PTH "evil-listed-twice.pth", "storage '0': listed twice"},
+      {PTH "evil-tail.pth", "1 bytes follow its last storage"},
+      {PTH "evil-types.pth", "storage '0': named with two types or sizes"},
+      {PTH "evil-text.pth", "tensor 't': is a text, no tensor"},
+      {PTH "evil-view.pth", "whose view is not inside it"},
+      {PTH "evil-folders.pth", "entries of more than one folder"},
+      {PTH "evil-leads-out.pth", "leads out of its folder"},
+      {PTH "evil-no-pickle.pth", "a zip archive without data.pkl"},
+      {PTH "evil-no-storage.pth", "storage '0' is missing"},
+  };
+  for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) assert_refused(lies[i].file, lies[i].why);
 }
 
 /* Cut short anywhere, or with a byte more, a file is none. */

@@ -87,8 +87,12 @@ def storage(kind, key, count, view=b"N"):
             bytes([count]) + view + b"tQ")
 
 
+def number(x):
+    return b"K" + bytes([x]) if 0 <= x < 256 else b"\x8a\x08" + struct.pack("<q", x)
+
+
 def tensor(store, offset, shape, stride):
-    numbers = lambda v: b"(" + b"".join(b"K" + bytes([x]) for x in v) + b"t"
+    numbers = lambda v: b"(" + b"".join(number(x) for x in v) + b"t"
     return (name("torch._utils", "_rebuild_tensor") + b"(" + store + b"K" + bytes([offset]) +
             numbers(shape) + numbers(stride) + b"tR")
 
@@ -104,12 +108,10 @@ def python2():
     pairs = b"".join(b"](" + short(k) + v + b"e" for k, v in [
         ("python2.plain", plain), ("python2.view", view), ("python2.parameter", parameter)])
     body = name("collections", "OrderedDict") + b"](" + pairs + b"e\x85R"
-    system = (b"\x80\x02}(" + short("protocol_version") + b"M\xe9\x03" + short("little_endian") +
-              b"\x88" + short("type_sizes") + b"}(" + short("int") + b"K\x04uu.")
     f32 = [struct.pack("<q%df" % n, n, *[i / 4 for i in range(n)]) for n in (6, 10)]
     f16 = struct.pack("<q4e", 4, 1, 1.5, -2, 0.25)
     with open(path("python2.pth"), "wb") as f:
-        f.write(MAGIC + system + b"\x80\x02" + body + b".")
+        f.write(MAGIC + SYSTEM + b"\x80\x02" + body + b".")
         f.write(b"\x80\x02](" + short("7001") + short("7002") + short("7004") + b"e.")
         f.write(f32[0] + f32[1] + f16)
     return OrderedDict([
@@ -117,6 +119,54 @@ def python2():
         ("python2.view", torch.arange(3, 7) / 4),
         ("python2.parameter", torch.tensor([1, 1.5, -2, 0.25])),
     ])
+
+
+SYSTEM = (b"\x80\x02}(" + short("protocol_version") + b"M\xe9\x03" + short("little_endian") +
+          b"\x88u.")
+
+
+def legacy(to, tensors, keys=("0",), counts=(8,), tail=b""):
+    """A legacy file of named tensors over storages of eight floats."""
+    pairs = b"".join(short(k) + v for k, v in tensors)
+    with open(path(to), "wb") as f:
+        f.write(MAGIC + SYSTEM + b"\x80\x02}(" + pairs + b"u.")
+        f.write(b"\x80\x02](" + b"".join(short(k) for k in keys) + b"e.")
+        for count in counts:
+            f.write(struct.pack("<q8f", count, *range(8)))
+        f.write(tail)
+
+
+def liars():
+    """Well-formed pickles whose numbers are wrong."""
+    eight = storage("FloatStorage", "0", 8)
+    good = [("w", tensor(eight, 0, [2, 4], [4, 1]))]
+    shapes = {
+        "outside": (1, [2, 4], [4, 1]), "repeats": (0, [5], [0]), "negative": (0, [2], [-1]),
+        "wraps": (0, [1 << 40, 1 << 40], [1, 1]), "far": (0, [2], [1 << 62]),
+        "offset": (9, [0], [1]), "overlaps": (0, [7, 7], [1, 0]), "ranks": (0, [2, 4], [1]),
+        "deep": (0, [1] * 9, [1] * 9),
+    }
+    for kind, (offset, shape, stride) in shapes.items():
+        legacy("evil-%s.pth" % kind, [("w", tensor(eight, offset, shape, stride))])
+    legacy("evil-twice.pth", good + good)
+    again = [("w%d" % i, b"h\0") for i in range(1, 40)]  # one tensor by the memo
+    legacy("evil-more.pth", [("w0", good[0][1] + b"q\0")] + again)
+    legacy("evil-count.pth", good, counts=(7,))
+    legacy("evil-unlisted.pth", good, keys=(), counts=())
+    legacy("evil-unknown.pth", good, keys=("0", "1"), counts=(8, 8))
+    legacy("evil-listed-twice.pth", good, keys=("0", "0"), counts=(8, 8))
+    legacy("evil-tail.pth", good, tail=b"\0")
+    legacy("evil-types.pth", good + [("h", tensor(storage("HalfStorage", "0", 8), 0, [8], [1]))])
+    legacy("evil-text.pth", good + [("t", short("no tensor"))])
+    legacy("evil-view.pth", [("w", tensor(storage("FloatStorage", "0", 8, b"(" + short("1") +
+                                                  b"K\x04K\x05t"), 0, [1], [1]))])
+    with zipfile.ZipFile(path("small.pth")) as old:
+        pickled = old.read("small/data.pkl")
+    for kind, names in {"folders": ["a/data.pkl", "b/data/0"], "leads-out": ["a/../data.pkl"],
+                        "no-pickle": ["a/b"], "no-storage": ["a/data.pkl"]}.items():
+        with zipfile.ZipFile(path("evil-%s.pth" % kind), "w") as new:
+            for name in names:
+                new.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), pickled)
 
 
 def rezip(source, to, replace=None, limit=None, method=zipfile.ZIP_STORED):
@@ -275,6 +325,7 @@ def main():
     save("small.pth", {"w": torch.arange(4.)})
     truth["w"] = torch.arange(4.)
     evil()
+    liars()
     nets()
     save_file({k: v.float().contiguous().clone() for k, v in truth.items()},
               path("truth.safetensors"))
