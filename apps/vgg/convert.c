@@ -11,16 +11,16 @@ static const char help[] =
     "  vgg convert vgg16-397923af.pth start.safetensors --classes 5\n"
     "  vgg convert runs/vgg11-1 vgg11.safetensors\n"
     "\n"
-    "  IN            a .pth (zip or legacy, never executed) or safetensors file with the\n"
-    "                tensors of a net under torchvision's, timm's or the tutorial's\n"
+    "  IN            a .pth (zip or legacy, never executed) or safetensors file with\n"
+    "                a net's tensors under torchvision's, timm's or the tutorial's\n"
     "                names; a model file; a run directory: its best.safetensors\n"
-    "  OUT           a model file: safetensors with torchvision's names, which PyTorch\n"
-    "                reads too; replaced if it is there\n"
+    "  OUT           a model file: safetensors with torchvision's names, which\n"
+    "                PyTorch reads too; replaced if it is there\n"
     "  --classes N   a new last layer for so many classes [the one in IN]\n"
     "  --seed N      of its weights [0]\n"
     "Net, width, classes and input are read from names and shapes; a tensor that is\n"
-    "missing, extra or of another shape is an error. docs/weights.md says where public\n"
-    "files are.\n";
+    "missing, extra or of another shape is an error. docs/weights.md says where to\n"
+    "find public files.\n";
 
 typedef struct convert_args {
   uint64_t classes, seed;
