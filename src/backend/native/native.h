@@ -14,7 +14,7 @@
 /* Whether an fp32 output [..][K] of `bytes` should go past the caches: they cannot keep it until
  * its reader comes, so its lines need not be read before they are written. */
 static inline bool native_streams(edge_type type, const void *values, int K, size_t bytes) {
-  enum { KEPT = 24 << 20, LINE = 16 };
+  enum { KEPT = 10 << 20, LINE = 16 };
   return type == EDGE_F32 && K % LINE == 0 && (uintptr_t)values % MEM_ALIGN == 0 && bytes > KEPT;
 }
 

@@ -86,8 +86,22 @@ typedef struct wg_target {
  * in two dimensions. F(3x3, 4x4) comes to 2.45 the same way. */
 enum { WG_ERROR = 8 };
 
-/* M = V U for one point: v [panels][c16][rows][16], u [c16 * 16][wide], m [panels][rows][wide]. */
-typedef void (*wg_product)(int panels, int c16, const float *v, const float *u, float *m);
+/* What the next block will read, fetched while this one multiplies, a little whenever 16 channels
+ * are done: many lines at once would keep the multipliers waiting for theirs. */
+typedef struct wg_ahead {
+  const char *at, *stop;
+  size_t step; /* bytes a time */
+} wg_ahead;
+
+static inline void wg_fetch(wg_ahead *a) {
+  const char *stop = a->at + a->step < a->stop ? a->at + a->step : a->stop;
+  for (; a->at < stop; a->at += 64) __builtin_prefetch(a->at, 0, 3);
+}
+
+/* M = V U for one point: v [panels][c16][rows][16], u [c16 * 16][wide], m [panels][rows][wide].
+ * Calls wg_fetch panels * c16 times. */
+typedef void (*wg_product)(int panels, int c16, const float *v, const float *u, float *m,
+                           wg_ahead *ahead);
 
 typedef struct wg_kernels {
   const char *name;
@@ -108,8 +122,9 @@ typedef struct wg_kernels {
   void (*output)(const wg_grid *g, const wg_target *y, size_t first, int count, int k,
                  const float *M, size_t plane);
   /* s [c16 * 16][wide] += sum over tiles of v [c16][tiles][16] times d [tiles][wide], for one
-   * point; `fresh`: = instead of +=. */
-  void (*accumulate)(int tiles, int c16, bool fresh, const float *v, const float *d, float *s);
+   * point; `fresh`: = instead of +=. Calls wg_fetch c16 times. */
+  void (*accumulate)(int tiles, int c16, bool fresh, const float *v, const float *d, float *s,
+                     wg_ahead *ahead);
 } wg_kernels;
 
 /* The fastest row not beyond `isa`; NULL: there is none. */

@@ -19,7 +19,8 @@ enum { PANEL = 6, WIDE = 16, DEPTH = 4 };
 
 #include "backend/native/winograd_rows.h"
 
-INLINE void multiply(int rows, int panels, int c16, const float *v, const float *u, float *m) {
+INLINE void multiply(int rows, int panels, int c16, const float *v, const float *u, float *m,
+                     wg_ahead *ahead) {
   for (int panel = 0; panel < panels; panel++, m += rows * WIDE) {
     const float *row = u;
     for (int begin = 0; begin < c16; begin += DEPTH) {
@@ -28,6 +29,7 @@ INLINE void multiply(int rows, int panels, int c16, const float *v, const float 
 #pragma GCC unroll 6
       for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = splat(0);
       for (int c = begin; c < end; c++, v += rows * WG_LANES) {
+        wg_fetch(ahead);
         for (int lane = 0; lane < WG_LANES; lane++, row += WIDE) {
           const vec u0 = load(row), u1 = load(row + VEC);
 #pragma GCC unroll 6
@@ -50,17 +52,20 @@ INLINE void multiply(int rows, int panels, int c16, const float *v, const float 
 }
 
 #define ALL_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
-#define DEFINE(rows)                                                                          \
-  static void product_##rows(int panels, int c16, const float *v, const float *u, float *m) { \
-    multiply(rows, panels, c16, v, u, m);                                                     \
+#define DEFINE(rows)                                                                        \
+  static void product_##rows(int panels, int c16, const float *v, const float *u, float *m, \
+                             wg_ahead *ahead) {                                             \
+    multiply(rows, panels, c16, v, u, m, ahead);                                            \
   }
 #define NAME(rows) {product_##rows},
 ALL_ROWS(DEFINE)
 static const wg_product products[PANEL][2] = {ALL_ROWS(NAME)};
 
 /* The 16 rows of a line of V, as many at a time as there are registers for. */
-static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s) {
+static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s,
+                       wg_ahead *ahead) {
   for (int c = 0; c < c16; c++, v += (ptrdiff_t)tiles * WG_LANES, s += WG_LANES * WIDE) {
+    wg_fetch(ahead);
     accumulate_rows(6, tiles, fresh, v, d, s);
     accumulate_rows(5, tiles, fresh, v + 6, d, s + 6 * WIDE);
     accumulate_rows(5, tiles, fresh, v + 11, d, s + 11 * WIDE);

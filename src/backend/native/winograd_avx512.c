@@ -17,13 +17,14 @@ enum { PANEL = 14, WIDE = 32 };
 #include "backend/native/winograd_rows.h"
 
 INLINE void multiply(int rows, int halves, int panels, int c16, const float *v, const float *u,
-                     float *m) {
+                     float *m, wg_ahead *ahead) {
   for (int panel = 0; panel < panels; panel++, m += rows * WIDE) {
     vec acc[PANEL][2];
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = splat(0);
     const float *row = u;
     for (int c = 0; c < c16; c++, v += rows * WG_LANES) {
+      wg_fetch(ahead);
 #pragma GCC unroll 1
       for (int lane = 0; lane < WG_LANES; lane++, row += WIDE) {
         const vec u0 = load(row), u1 = halves == 2 ? load(row + VEC) : u0;
@@ -46,8 +47,8 @@ INLINE void multiply(int rows, int halves, int panels, int c16, const float *v, 
 #define ALL_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #define DEFINE(rows, halves)                                                                 \
   static void product_##rows##_##halves(int panels, int c16, const float *v, const float *u, \
-                                        float *m) {                                          \
-    multiply(rows, halves, panels, c16, v, u, m);                                            \
+                                        float *m, wg_ahead *ahead) {                         \
+    multiply(rows, halves, panels, c16, v, u, m, ahead);                                     \
   }
 #define DEFINE_BOTH(rows) DEFINE(rows, 1) DEFINE(rows, 2)
 #define NAME_BOTH(rows) {product_##rows##_1, product_##rows##_2},
@@ -55,8 +56,10 @@ ALL_ROWS(DEFINE_BOTH)
 static const wg_product products[PANEL][2] = {ALL_ROWS(NAME_BOTH)};
 
 /* Half a line of V at a time: 16 sums, which leaves registers for what is to come. */
-static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s) {
+static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s,
+                       wg_ahead *ahead) {
   for (int c = 0; c < c16; c++, v += (ptrdiff_t)tiles * WG_LANES, s += WG_LANES * WIDE) {
+    wg_fetch(ahead);
     accumulate_rows(8, tiles, fresh, v, d, s);
     accumulate_rows(8, tiles, fresh, v + 8, d, s + 8 * WIDE);
   }

@@ -13,9 +13,10 @@
 
 #include "backend/native/winograd_stage.h"
 
-/* Tiles in a block: enough that U, read once a block, costs little; few enough that V and M stay
- * near. */
-int wg_block_tiles(int C) { return C <= 64 ? 28 : C <= 128 ? 42 : 56; }
+/* Tiles in a block, measured: so few that V and M stay in the second-level cache while U, read once
+ * a block, passes through it. Small U stays there as well; large U comes from memory, and only many
+ * tiles can make up for that. */
+int wg_block_tiles(int C) { return C <= 32 ? 28 : C <= 256 ? 14 : 56; }
 
 /* How `tiles` stand in panels: as few as can be, of equal rows. */
 typedef struct panels {
@@ -54,7 +55,7 @@ size_t wg_convolve_floats(const wg_stage *s, int C) {
 }
 
 wg_ahead wg_look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_t count,
-                       size_t calls) {
+                       size_t times) {
   enum { LINE = 64 };
   const size_t H = (size_t)(s->masks ? g->H / 2 : g->H), W = (size_t)(s->masks ? g->W / 2 : g->W);
   const size_t TY = (size_t)g->TY, TX = (size_t)g->TX, tile = s->masks ? 2 : 4;
@@ -64,7 +65,7 @@ wg_ahead wg_look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_
   const size_t top = begin / TY * H + begin % TY * tile + 1;
   size_t bottom = end / TY * H + end % TY * tile + 1;
   if (bottom < top) bottom = top;
-  const size_t lines = ((bottom - top) * row / calls + LINE - 1) / LINE;
+  const size_t lines = ((bottom - top) * row / times + LINE - 1) / LINE;
   const char *values = s->values;
   return (wg_ahead){values + top * row, values + bottom * row, lines * LINE};
 }
@@ -89,10 +90,8 @@ static void multiply_strip(const wg_stage *s, const strip_work *w, int strip, in
   const size_t mp = plane_of((panels){stop - p, rows}, k->wide);
   const float *V = w->V + tile * (size_t)(c16 * WG_LANES);
   const float *U = w->U + (size_t)(strip * WG_POINTS) * u_step;
-  for (int point = 0; point < WG_POINTS; point++, U += u_step) {
-    wg_fetch(next);
-    product(stop - p, c16, V + (size_t)point * w->v_plane, U, M + (size_t)point * mp);
-  }
+  for (int point = 0; point < WG_POINTS; point++, U += u_step)
+    product(stop - p, c16, V + (size_t)point * w->v_plane, U, M + (size_t)point * mp, next);
   const size_t tiles = wg_least(w->count - tile, (size_t)((stop - p) * rows));
   k->output(&s->grid, w->y, w->first + tile, (int)tiles, strip, M, mp);
 }
@@ -100,7 +99,8 @@ static void multiply_strip(const wg_stage *s, const strip_work *w, int strip, in
 static void convolve_range(const wg_stage *s, strip_work w, size_t first, size_t stop,
                            float *scratch) {
   const int strips = wg_strips(s, w.y->C);
-  const size_t block = (size_t)wg_block_tiles(w.x->C), calls = (size_t)(WG_POINTS * strips);
+  const size_t block = (size_t)wg_block_tiles(w.x->C);
+  const size_t times = (size_t)(WG_POINTS * strips * (wg_round(w.x->C, WG_LANES) / WG_LANES));
   for (w.first = first; w.first < stop; w.first += w.count) {
     w.count = wg_next_block(stop - w.first, block);
     w.panels = panels_for(s, w.count);
@@ -108,7 +108,8 @@ static void convolve_range(const wg_stage *s, strip_work w, size_t first, size_t
     w.V = scratch;
     float *M = scratch + WG_POINTS * w.v_plane;
     const size_t next = w.first + w.count;
-    wg_ahead ahead = wg_look_ahead(&s->grid, w.x, next, wg_next_block(stop - next, block), calls);
+    wg_ahead ahead = wg_look_ahead(&s->grid, w.x, next, wg_next_block(stop - next, block),
+                                   times * (size_t)w.panels.count);
     s->kernels->input(&s->grid, w.x, w.first, (int)w.count, w.panels.rows, scratch, w.v_plane);
     for (int strip = 0; strip < strips; strip++)
       multiply_strip(s, &w, strip, 0, w.panels.count, &ahead, M);

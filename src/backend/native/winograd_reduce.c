@@ -15,7 +15,7 @@
 
 #include "backend/native/winograd_stage.h"
 
-enum { BLOCK = 28, BLOCK_LARGE = 56, BLOCK_TOGETHER = 128, CHUNK = 8, GROUPS = 8 };
+enum { BLOCK = 28, BLOCK_TOGETHER = 128, CHUNK = 8, GROUPS = 8 };
 
 static bool is_large(int C, int K) {
   enum { BOUND = 32 << 20 };
@@ -23,9 +23,7 @@ static bool is_large(int C, int K) {
          BOUND / (GROUPS * WG_POINTS * sizeof(float));
 }
 
-static size_t block_tiles(int C, int K) {
-  return is_large(C, K) ? BLOCK_TOGETHER : C <= 64 && K <= 64 ? BLOCK : BLOCK_LARGE;
-}
+static size_t block_tiles(int C, int K) { return is_large(C, K) ? BLOCK_TOGETHER : BLOCK; }
 
 static size_t most_tiles(int C, int K) { return block_tiles(C, K) * 5 / 4; }
 
@@ -58,24 +56,23 @@ static void reduce_group(const wg_stage *s, const wg_source *x, const wg_source 
   const wg_kernels *k = s->kernels;
   const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, strips = wg_strips(s, dz->C);
   const size_t s_step = (size_t)(c16 * WG_LANES * k->wide), calls = (size_t)(WG_POINTS * strips);
-  const size_t block = block_tiles(x->C, dz->C);
+  const size_t block = block_tiles(x->C, dz->C), times = calls / 2 * (size_t)c16;
   memset(sums, 0, (size_t)(strips * k->wide) * sizeof *sums);
   if (first == stop) memset(S, 0, calls * s_step * sizeof *S);
   for (size_t t = first, count; t < stop; t += count) {
     count = wg_next_block(stop - t, block);
     const size_t next = t + count, following = wg_next_block(stop - next, block);
-    wg_ahead next_x = wg_look_ahead(&s->grid, x, next, following, calls);
-    wg_ahead next_dz = wg_look_ahead(&s->grid, dz, next, following, calls);
+    wg_ahead ahead[] = {wg_look_ahead(&s->grid, x, next, following, times),
+                        wg_look_ahead(&s->grid, dz, next, following, times)};
     const size_t vp = v_plane(count, x->C), dp = d_plane(s, count, dz->C);
     float *V = scratch, *D = scratch + WG_POINTS * vp;
     k->input(&s->grid, x, t, (int)count, (int)count, V, vp);
     k->gradient(&s->grid, dz, t, (int)count, (int)count, D, dp, sums);
     for (size_t call = 0; call < calls; call++) {
       const size_t strip = call / WG_POINTS, p = call % WG_POINTS;
-      wg_fetch(&next_x);
-      wg_fetch(&next_dz);
       k->accumulate((int)count, c16, t == first, V + p * vp,
-                    D + p * dp + strip * count * (size_t)k->wide, S + call * s_step);
+                    D + p * dp + strip * count * (size_t)k->wide, S + call * s_step,
+                    &ahead[call % 2]);
     }
   }
 }
@@ -127,8 +124,10 @@ static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, flo
 #pragma omp for schedule(static)
     for (size_t unit = 0; unit < units; unit++) {
       const size_t strip = unit / WG_POINTS, p = unit % WG_POINTS;
+      wg_ahead nothing = {0};
       k->accumulate((int)b->count, c16, fresh, b->V + p * b->v_plane,
-                    b->D + p * b->d_plane + strip * b->count * (size_t)k->wide, S + unit * s_step);
+                    b->D + p * b->d_plane + strip * b->count * (size_t)k->wide, S + unit * s_step,
+                    &nothing);
     }
   }
   for (int i = 0; i < b->dz->C; i++) {

@@ -38,47 +38,46 @@ INLINE void next_place(const wg_grid *g, place *p) {
   p->image++;
 }
 
-/* A distance that differs from tile to tile for all that the compiler knows: else it would keep the
- * 36 sums of distances in memory, across all tiles, and read them back one by one. */
-INLINE ptrdiff_t opaque(ptrdiff_t distance) {
-  __asm__("" : "+r"(distance));
-  return distance;
+/* A place that the compiler knows nothing about: else it would work out the distances of all of a
+ * tile's values beforehand, keep them in memory and read them back one by one. */
+INLINE const void *opaque(const void *p) {
+  __asm__ volatile("" : "+r"(p));
+  return p;
 }
 
-/* A tile's values, one at a time: row i, column j from the corner (y0, x0), VEC channels. Most
- * tiles are `whole`: all that they read exists, so that nothing need be masked. Where a pool has
- * shrunk the values, rows and columns below are those of its windows, and the corner may lie `odd`,
- * on the second row and column of its window. */
+/* A tile's values, row by row from the corner (y0, x0), VEC channels. Most tiles are `whole`: all
+ * that they read exists, so that nothing need be masked. Where a pool has shrunk the values, rows
+ * and columns below are those of its windows, and the corner may lie `odd`, on the second row and
+ * column of its window. */
 typedef struct tile_view {
-  bool whole;
-  const void *values;
-  ptrdiff_t corner, row, cell; /* in values; the corner may lie outside where the mask is 0 */
-  const uint16_t *words;       /* pooled, with distances in words, and the part of a word */
-  ptrdiff_t words_corner, words_row, words_cell;
+  bool whole, bf16, pooled;
+  const char *values; /* of the corner, which may lie outside where the mask is 0 */
+  const uint16_t *words;
+  ptrdiff_t row, cell, words_row, words_cell; /* distances in bytes, and in words */
   int odd, channel;
   lane_mask lanes, rows[6], columns[6];
 } tile_view;
 
-INLINE tile_view view_tile(const wg_grid *g, const wg_source *s, bool pooled, int size, int image,
-                           int y0, int x0, int channel) {
-  tile_view v = {.values = s->values, .channel = channel, .lanes = lanes_of(s->C, channel)};
+/* bf16, pooled and size are constants where this is called. */
+INLINE tile_view view_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, int size,
+                           int image, int y0, int x0, int channel) {
+  tile_view v = {.bf16 = bf16, .pooled = pooled, .channel = channel};
   int H = g->H, W = g->W, count = size;
+  v.lanes = lanes_of(s->C, channel);
   if (pooled) {
     v.odd = size == 6;
     H /= 2, W /= 2, y0 >>= 1, x0 >>= 1, count = size / 2 + v.odd;
   }
   v.whole =
       v.lanes == (lane_mask)ALL_LANES && y0 >= 0 && x0 >= 0 && y0 + count <= H && x0 + count <= W;
-  const ptrdiff_t corner = ((ptrdiff_t)image * H + y0) * W + x0;
-  v.cell = opaque(s->C);
-  v.row = opaque((ptrdiff_t)W * s->C);
-  v.corner = corner * s->C + channel;
+  const ptrdiff_t corner = ((ptrdiff_t)image * H + y0) * W + x0, bytes = bf16 ? 2 : 4;
+  v.cell = s->C * bytes;
+  v.row = W * v.cell;
+  v.values = (const char *)s->values + corner * v.cell + channel * bytes;
   if (pooled) {
-    const int words = wg_round(s->C, WG_LANES) / WG_LANES * 4;
-    v.words = s->masks;
-    v.words_cell = opaque(words);
-    v.words_row = opaque((ptrdiff_t)W * words);
-    v.words_corner = corner * words + channel / WG_LANES * 4;
+    v.words_cell = wg_round(s->C, WG_LANES) / WG_LANES * 4;
+    v.words_row = W * v.words_cell;
+    v.words = s->masks + corner * v.words_cell + channel / WG_LANES * 4;
   }
   for (int i = 0; i < count && !v.whole; i++) {
     v.rows[i] = (unsigned)(y0 + i) < (unsigned)H ? ALL_LANES : 0;
@@ -87,54 +86,79 @@ INLINE tile_view view_tile(const wg_grid *g, const wg_source *s, bool pooled, in
   return v;
 }
 
-/* Of a full plane. */
-INLINE vec value_at(const tile_view *v, bool bf16, bool whole, int i, int j) {
-  const lane_mask mask = whole ? (lane_mask)ALL_LANES : (lane_mask)(v->rows[i] & v->columns[j]);
-  return load_masked(bf16, mask, v->values, v->corner + i * v->row + j * v->cell);
+/* Row i of a full plane. */
+INLINE void read_plane_row(const tile_view *v, bool whole, int size, int i, vec *line) {
+  const char *row = opaque(v->values + i * v->row);
+#pragma GCC unroll 6
+  for (int j = 0; j < size; j++)
+    line[j] =
+        load_masked(v->bf16, whole ? (lane_mask)ALL_LANES : v->columns[j], row + j * v->cell, 0);
 }
 
-/* Of a gradient that a pool has shrunk: every value has four places, at most one of them open. */
-INLINE vec pooled_value_at(const tile_view *v, bool bf16, bool whole, int i, int j) {
-  const int y = i + v->odd, x = j + v->odd, py = y / 2, px = x / 2, spot = y % 2 * 2 + x % 2;
-  if (!whole && !(v->rows[py] & v->columns[px])) return splat(0);
-  const uint16_t *words = v->words + (v->words_corner + py * v->words_row + px * v->words_cell);
-  return load_open(bf16, lanes_in(words + spot, v->channel), v->lanes, v->values,
-                   v->corner + py * v->row + px * v->cell);
+/* Row i of a gradient that a pool has shrunk: every value has four places, at most one of them
+ * open. */
+INLINE void read_pooled_row(const tile_view *v, bool whole, int size, int i, vec *line) {
+  const int y = i + v->odd;
+  const char *row = opaque(v->values + y / 2 * v->row);
+  const uint16_t *words = opaque(v->words + y / 2 * v->words_row);
+#pragma GCC unroll 6
+  for (int j = 0; j < size; j++) {
+    const int x = j + v->odd, spot = y % 2 * 2 + x % 2;
+    line[j] = splat(0);
+    if (whole || v->columns[x / 2])
+      line[j] = load_open(v->bf16, lanes_in(words + x / 2 * v->words_cell + spot, v->channel),
+                          v->lanes, row + x / 2 * v->cell, 0);
+  }
 }
 
-INLINE vec tile_value(const tile_view *v, bool bf16, bool pooled, bool whole, int i, int j) {
-  return pooled ? pooled_value_at(v, bf16, whole, i, j) : value_at(v, bf16, whole, i, j);
+/* Row i of a tile of size x size values; zeros where it lies outside. */
+INLINE void read_row(const tile_view *v, bool whole, int size, int i, vec *line) {
+  if (!whole && !v->rows[v->pooled ? (i + v->odd) / 2 : i]) {
+#pragma GCC unroll 6
+    for (int j = 0; j < size; j++) line[j] = splat(0);
+  } else if (v->pooled) {
+    read_pooled_row(v, whole, size, i, line);
+  } else {
+    read_plane_row(v, whole, size, i, line);
+  }
 }
 
-/* ---- transforms ------------------------------------------------------------------------------ */
+/* ---- transforms ------------------------------------------------------------------------------
+ *
+ * Both transforms to points go along the rows, then along the columns, and three points of six at a
+ * time: what stands between the two, 18 or 12 vectors, stays in registers where there are 32 of
+ * them. Nothing is computed twice, only read.
+ */
 
-/* B' d of one line; see winograd.h. */
-INLINE void to_points(const vec d[6], int in_step, vec *v, int out_step) {
-  const vec a = splat(half_points[0]), b = splat(half_points[1]);
+/* B' d of one line: points 0, a and -a, or b, -b and infinity; see winograd.h. */
+INLINE void to_points(bool last, const vec *d, int in_step, vec *v, int out_step) {
   const vec d1 = d[in_step], d2 = d[2 * in_step], d3 = d[3 * in_step], d4 = d[4 * in_step];
-  const vec even_a = fnmadd(splat(2), d2, d4), odd_a = fnmadd(splat(2), d1, d3);
-  const vec even_b = fnmadd(splat(.5f), d2, d4);
-  const vec odd_b = fnmadd(splat(.5f), d1, d3);
-  v[0] = fnmadd(splat(2.5f), d2, d[0] + d4);
-  v[out_step] = fmadd(a, odd_a, even_a);
-  v[2 * out_step] = fnmadd(a, odd_a, even_a);
-  v[3 * out_step] = fmadd(b, odd_b, even_b);
-  v[4 * out_step] = fnmadd(b, odd_b, even_b);
-  v[5 * out_step] = fnmadd(splat(2.5f), d3, d1 + d[5 * in_step]);
+  const vec c = splat(last ? .5f : 2), point = splat(half_points[last]);
+  const vec even = fnmadd(c, d2, d4), odd = fnmadd(c, d1, d3);
+  if (!last) v[0] = fnmadd(splat(2.5f), d2, d[0] + d4);
+  v[last ? 0 : out_step] = fmadd(point, odd, even);
+  v[last ? out_step : 2 * out_step] = fnmadd(point, odd, even);
+  if (last) v[2 * out_step] = fnmadd(splat(2.5f), d3, d1 + d[5 * in_step]);
 }
 
-/* Four values as a cubic evaluated at the points (without G's factors 1 / N). */
-INLINE void evaluate(const vec y[4], int in_step, vec *v, int out_step) {
-  const vec a = splat(half_points[0]), b = splat(half_points[1]);
+/* Four values as a cubic evaluated at the same points (without G's factors 1 / N). */
+INLINE void evaluate(bool last, const vec *y, int in_step, vec *v, int out_step) {
   const vec y0 = y[0], y1 = y[in_step], y2 = y[2 * in_step], y3 = y[3 * in_step];
-  const vec even_a = fmadd(splat(.5f), y2, y0), odd_a = fmadd(splat(.5f), y3, y1);
-  const vec even_b = fmadd(splat(2), y2, y0), odd_b = fmadd(splat(2), y3, y1);
-  v[0] = y0;
-  v[out_step] = fmadd(a, odd_a, even_a);
-  v[2 * out_step] = fnmadd(a, odd_a, even_a);
-  v[3 * out_step] = fmadd(b, odd_b, even_b);
-  v[4 * out_step] = fnmadd(b, odd_b, even_b);
-  v[5 * out_step] = y3;
+  const vec c = splat(last ? 2 : .5f), point = splat(half_points[last]);
+  const vec even = fmadd(c, y2, y0), odd = fmadd(c, y3, y1);
+  if (!last) v[0] = y0;
+  v[last ? 0 : out_step] = fmadd(point, odd, even);
+  v[last ? out_step : 2 * out_step] = fnmadd(point, odd, even);
+  if (last) v[2 * out_step] = y3;
+}
+
+/* Stores a column of points, `step` floats apart. */
+INLINE void store_points(float *to, ptrdiff_t step, const vec v[6]) {
+#pragma GCC unroll 6
+  for (int i = 0; i < 6; i++) {
+    store(to, v[i]);
+    to = (float *)opaque(to + step);
+  }
 }
 
 /* A' m of one line. */
@@ -150,33 +174,34 @@ INLINE void from_points(const vec m[6], int in_step, vec *y, int out_step) {
   y[3 * out_step] = fmadd(splat(2), odd_b, fmadd(splat(.5f), odd_a, m[5 * in_step]));
 }
 
-INLINE void transform_input(const tile_view *view, bool bf16, bool pooled, bool whole, float *V,
-                            size_t plane) {
-  const ptrdiff_t step = opaque((ptrdiff_t)plane);
-  vec t[36];
+INLINE void transform_input(const tile_view *view, bool whole, float *V, size_t plane) {
+#pragma GCC unroll 2
+  for (int last = 0; last < 2; last++) {
+    vec t[6 * 3];
 #pragma GCC unroll 6
-  for (int j = 0; j < 6; j++) {
-    vec column[6];
-#pragma GCC unroll 6
-    for (int i = 0; i < 6; i++) column[i] = tile_value(view, bf16, pooled, whole, i, j);
-    to_points(column, 1, t + j, 6);
-  }
-#pragma GCC unroll 6
-  for (int i = 0; i < 6; i++) {
-    vec v[6];
-    to_points(t + 6 * i, 1, v, 1);
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; j++) store(V + (6 * i + j) * step, v[j]);
+    for (int i = 0; i < 6; i++) {
+      vec line[6];
+      read_row(view, whole, 6, i, line);
+      to_points(last, line, 1, t + 3 * i, 1);
+    }
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; j++, V += plane) {
+      vec v[6];
+      to_points(false, t + j, 3, v, 1);
+      to_points(true, t + j, 3, v + 3, 1);
+      store_points(V, 6 * (ptrdiff_t)plane, v);
+    }
   }
 }
 
 INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
                        int channel, float *V, size_t plane) {
-  const tile_view view = view_tile(g, s, pooled, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel);
+  const tile_view view =
+      view_tile(g, s, bf16, pooled, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel);
   if (view.whole)
-    transform_input(&view, bf16, pooled, true, V, plane);
+    transform_input(&view, true, V, plane);
   else
-    transform_input(&view, bf16, pooled, false, V, plane);
+    transform_input(&view, false, V, plane);
 }
 
 INLINE void input_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, size_t first,
@@ -205,35 +230,34 @@ static void input(const wg_grid *g, const wg_source *s, size_t first, int count,
     input_tiles(g, s, false, false, first, count, rows, V, plane);
 }
 
-INLINE void transform_gradient(const tile_view *view, bool bf16, bool pooled, bool whole, float *D,
-                               size_t plane, float *sums) {
-  const ptrdiff_t step = opaque((ptrdiff_t)plane);
-  vec t[24], sum = load(sums);
+INLINE void transform_gradient(const tile_view *view, bool whole, float *D, size_t plane,
+                               float *sums) {
+  vec t[4 * 6], sum = splat(0);
 #pragma GCC unroll 4
-  for (int j = 0; j < 4; j++) {
-    vec column[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) column[i] = tile_value(view, bf16, pooled, whole, i, j);
-    sum = sum + ((column[0] + column[1]) + (column[2] + column[3]));
-    evaluate(column, 1, t + j, 4);
+  for (int i = 0; i < 4; i++) {
+    vec line[4];
+    read_row(view, whole, 4, i, line);
+    sum = sum + ((line[0] + line[1]) + (line[2] + line[3]));
+    evaluate(false, line, 1, t + 6 * i, 1);
+    evaluate(true, line, 1, t + 6 * i + 3, 1);
   }
-  store(sums, sum);
+  store(sums, load(sums) + sum);
 #pragma GCC unroll 6
-  for (int i = 0; i < 6; i++) {
+  for (int j = 0; j < 6; j++, D += plane) {
     vec v[6];
-    evaluate(t + 4 * i, 1, v, 1);
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; j++) store(D + (6 * i + j) * step, v[j]);
+    evaluate(false, t + j, 6, v, 1);
+    evaluate(true, t + j, 6, v + 3, 1);
+    store_points(D, 6 * (ptrdiff_t)plane, v);
   }
 }
 
 INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
                           int channel, float *D, size_t plane, float *sums) {
-  const tile_view view = view_tile(g, s, pooled, 4, p.image, 4 * p.ty, 4 * p.tx, channel);
+  const tile_view view = view_tile(g, s, bf16, pooled, 4, p.image, 4 * p.ty, 4 * p.tx, channel);
   if (view.whole)
-    transform_gradient(&view, bf16, pooled, true, D, plane, sums);
+    transform_gradient(&view, true, D, plane, sums);
   else
-    transform_gradient(&view, bf16, pooled, false, D, plane, sums);
+    transform_gradient(&view, false, D, plane, sums);
 }
 
 INLINE void gradient_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled,
@@ -281,7 +305,7 @@ INLINE void store_pooled(const wg_grid *g, const wg_target *t, bool bf16, bool w
 INLINE void store_rows(const wg_grid *g, const wg_target *t, bool bf16, bool whole, place p,
                        int channel, int i, const vec y[8]) {
   const lane_mask lanes = whole ? (lane_mask)ALL_LANES : lanes_of(t->C, channel);
-  const ptrdiff_t cell = opaque(t->C), row = opaque((ptrdiff_t)g->W * t->C);
+  const ptrdiff_t cell = t->C, row = (ptrdiff_t)g->W * t->C;
   const ptrdiff_t corner = ((ptrdiff_t)p.image * g->H + 4 * p.ty) * row + 4 * p.tx * cell + channel;
 #pragma GCC unroll 2
   for (int r = 0; r < 2; r++) {
@@ -295,13 +319,13 @@ INLINE void store_rows(const wg_grid *g, const wg_target *t, bool bf16, bool who
 
 INLINE void transform_output(const wg_grid *g, const wg_target *t, bool bf16, bool pool, bool whole,
                              place p, int channel, const float *M, size_t plane) {
-  const ptrdiff_t step = opaque((ptrdiff_t)plane);
   vec rows[24];
 #pragma GCC unroll 6
   for (int j = 0; j < 6; j++) {
+    const float *from = opaque(M + (size_t)j * plane);
     vec m[6];
 #pragma GCC unroll 6
-    for (int i = 0; i < 6; i++) m[i] = load(M + (6 * i + j) * step);
+    for (int i = 0; i < 6; i++) m[i] = load(from + (size_t)(6 * i) * plane);
     from_points(m, 1, rows + j, 6);
   }
   const vec bias = t->bias ? load(t->bias + channel) : splat(0);

@@ -42,21 +42,10 @@ static inline size_t wg_next_block(size_t left, size_t block) {
   return left <= block + block / 4 ? left : block;
 }
 
-/* What the next block will read, fetched into the second-level cache while this one multiplies. */
-typedef struct wg_ahead {
-  const char *at, *stop;
-  size_t step; /* bytes a call */
-} wg_ahead;
-
 /* The bytes of source rows that tiles first .. first + count - 1 read and the block before did not.
- * `calls`: how often wg_fetch will be called. */
+ * `times`: how often wg_fetch will be called. */
 wg_ahead wg_look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_t count,
-                       size_t calls);
-
-static inline void wg_fetch(wg_ahead *a) {
-  const char *stop = a->at + a->step < a->stop ? a->at + a->step : a->stop;
-  for (; a->at < stop; a->at += 64) __builtin_prefetch(a->at, 0, 2);
-}
+                       size_t times);
 
 /* y = x convolved with U, the same whatever the threads. `scratch` has as many floats as the first
  * says for C inputs. */
