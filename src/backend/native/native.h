@@ -11,10 +11,11 @@
 
 #define NATIVE_NAME "native"
 
-/* Whether an fp32 output [..][K] of `bytes` should go past the caches: they cannot keep it until
- * its reader comes, so its lines need not be read before they are written. */
+/* Whether an fp32 output [..][K] of `bytes` should go past the caches: where it does not fit the
+ * second-level cache, its lines come from memory only to be written over. Its reader fetches ahead
+ * (measured: from there on never slower, with one image of 224x224 3 % of VGG-16). */
 static inline bool native_streams(edge_type type, const void *values, int K, size_t bytes) {
-  enum { KEPT = 10 << 20, LINE = 16 };
+  enum { KEPT = 1 << 20, LINE = 16 };
   return type == EDGE_F32 && K % LINE == 0 && (uintptr_t)values % MEM_ALIGN == 0 && bytes > KEPT;
 }
 
