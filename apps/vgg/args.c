@@ -39,8 +39,40 @@ vgg_arch_options net_args_get(const net_args *net) {
 void data_args_options(data_args *data, opt_list *list) {
   opt_text(list, "data", &data->data);
   opt_choice(list, "class-order", "bytes|natural|file", &data->class_order);
+  opt_choice(list, "exif", "apply|ignore", &data->exif);
   opt_whole(list, "limit", 1, UINT32_MAX, &data->limit);
   opt_whole(list, "test-limit", 1, UINT32_MAX, &data->test_limit);
+  opt_real(list, "val-split", false, 1, &data->val_split);
+}
+
+vgg_status data_args_get(const data_args *data, vgg_run_data *out, vgg_error *err) {
+  if (data->data != NULL && strlen(data->data) >= sizeof out->spec) {
+    err->status = VGG_BAD_VALUE;
+    snprintf(err->message, sizeof err->message, "--data: found %zu characters, wanted at most %zu",
+             strlen(data->data), sizeof out->spec - 1);
+    return VGG_BAD_VALUE;
+  }
+  if (data->data != NULL) strcpy(out->spec, data->data);
+  if (data->class_order != NULL)
+    snprintf(out->class_order, sizeof out->class_order, "%s", data->class_order);
+  if (data->exif != NULL) out->ignore_exif = strcmp(data->exif, "ignore") == 0;
+  if (data->limit != 0) out->limit = data->limit;
+  if (data->test_limit != 0) out->test_limit = data->test_limit;
+  if (data->val_split != 0) out->val_split = data->val_split;
+  return VGG_OK;
+}
+
+vgg_status cli_settle(vgg_run_data *data, bool no_eval, const char *recipe, vgg_error *err) {
+  bool unasked = false;
+  data->held = VGG_TRAIN;
+  if (no_eval) return VGG_OK;
+  const vgg_status status = vgg_run_data_settle(data, recipe, &unasked, err);
+  if (status == VGG_OK && unasked)
+    cli_note(
+        "%s has no validation set: %g%% of every class of its training set is set aside as one"
+        " (--val-split X for another share)",
+        vgg_run_data_spec(data), 100 * data->val_split);
+  return status;
 }
 
 vgg_split cli_split(const char *name) {
@@ -69,10 +101,37 @@ vgg_run_options run_args_get(const run_args *run) {
                            .batch = (int)run->batch};
 }
 
-const char *cli_model_data(const vgg_model *model, char *out, size_t size) {
-  json_t *recipe = json_loads(vgg_model_recipe(model), 0, NULL);
-  const char *data = json_string_value(json_object_get(recipe, "data"));
-  snprintf(out, size, "%s", data != NULL ? data : "fashion-mnist");
-  json_decref(recipe);
-  return out;
+static vgg_status first_split(const vgg_run_data *data, const char **split, vgg_error *err) {
+  bool present[VGG_NUM_SPLITS];
+  const vgg_status status = vgg_dataset_splits(vgg_run_data_spec(data), present, err);
+  if (status != VGG_OK) return status;
+  *split = present[VGG_TEST]                                 ? "test"
+           : present[VGG_VALIDATION] || data->val_split != 0 ? "val"
+                                                             : "train";
+  return VGG_OK;
+}
+
+vgg_status cli_open_for_model(const vgg_model *model, const data_args *given, const char **split,
+                              vgg_dataset **out, vgg_error *err) {
+  vgg_run_data data;
+  vgg_run_data_of_model(model, &data);
+  /* Other data were not divided; how their files are decoded is the model's. */
+  if (given->data != NULL) data = (vgg_run_data){.ignore_exif = data.ignore_exif};
+  data_args set = *given;
+  set.limit = 0; /* of the training set before it was divided; here it is the split's */
+  vgg_status status = data_args_get(&set, &data, err);
+  if (status == VGG_OK && *split == NULL) status = first_split(&data, split, err);
+  if (status != VGG_OK) return status;
+  return vgg_run_data_open_split(&data, cli_split(*split), (size_t)given->limit, out, err);
+}
+
+void cli_note_luma(const vgg_model *model, const vgg_dataset *data) {
+  if (vgg_dataset_shape(data).c > vgg_model_preprocess(model)->input.c)
+    cli_note("the net takes one channel: colour pictures become grey by luma");
+}
+
+void cli_set_channels(vgg_model *model, const char *word) {
+  if (word == NULL) return;
+  vgg_model_set_channels(
+      model, strcmp(word, "replicate") == 0 ? VGG_CHANNELS_REPLICATE : VGG_CHANNELS_LUMA);
 }

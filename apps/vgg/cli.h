@@ -98,12 +98,18 @@ void net_args_options(net_args *net, opt_list *list);
 /* The options as the library takes them. */
 vgg_arch_options net_args_get(const net_args *net);
 
-/* --data --class-order --limit --test-limit */
+/* --data --class-order --exif --limit --test-limit --val-split */
 typedef struct data_args {
-  const char *data, *class_order;
+  const char *data, *class_order, *exif;
   uint64_t limit, test_limit;
+  double val_split; /* 0: not given */
 } data_args;
 void data_args_options(data_args *data, opt_list *list);
+/* Puts what was given into `out`, over what is there. Fails with VGG_BAD_VALUE. */
+vgg_status data_args_get(const data_args *data, vgg_run_data *out, vgg_error *err);
+
+/* Chooses the held-out set and says so when nobody asked for it; with `no_eval` there is none. */
+vgg_status cli_settle(vgg_run_data *data, bool no_eval, const char *recipe, vgg_error *err);
 
 /* "train", "test" or "val" */
 vgg_split cli_split(const char *name);
@@ -116,8 +122,18 @@ typedef struct run_args {
 void run_args_options(run_args *run, opt_list *list);
 vgg_run_options run_args_get(const run_args *run);
 
-/* The data that the model's recipe names, or fashion-mnist; `out` may hold the answer. */
-const char *cli_model_data(const vgg_model *model, char *out, size_t size);
+/* Opens the data of `eval` and `predict`: what was given, else what the model was trained on.
+ *   *split  "train", "test", "val", or NULL: then the first that there is of test, val, train,
+ *           which is written
+ *   limit   the first pictures; 0: all */
+vgg_status cli_open_for_model(const vgg_model *model, const data_args *given, const char **split,
+                              vgg_dataset **out, vgg_error *err);
+
+/* Changes the model's rule if a word, luma or replicate, was given. */
+void cli_set_channels(vgg_model *model, const char *word);
+
+/* Says when the data's pictures lose their colours. */
+void cli_note_luma(const vgg_model *model, const vgg_dataset *data);
 
 /* ---- results -------------------------------------------------------------------------------- */
 

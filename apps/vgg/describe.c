@@ -202,15 +202,15 @@ static int print_json(const description *d) {
 /* The data of `vgg train` counts in its memory. Where nobody asked for it with --data, missing or
  * unfit data is no reason to fail: its line is left out and that is said. */
 static vgg_status open_data(description *d, const data_args *data, vgg_error *err) {
+  vgg_run_data sets = {0};
   const char *spec = data->data != NULL ? data->data : "fashion-mnist";
-  vgg_data_options options = {.limit = data->limit, .class_order = data->class_order};
-  vgg_status status = vgg_dataset_open_with(spec, VGG_TRAIN, &options, &d->train, err);
-  options.limit = data->test_limit;
-  if (status == VGG_OK) status = vgg_dataset_open_with(spec, VGG_TEST, &options, &d->test, err);
+  vgg_status status = data_args_get(data, &sets, err);
+  if (status == VGG_OK) status = cli_settle(&sets, false, NULL, err);
+  if (status == VGG_OK) status = vgg_run_data_open(&sets, &d->train, &d->test, err);
   if (status == VGG_OK) {
     vgg_shape in = vgg_arch_get_options(d->arch)->input;
     int channels = vgg_dataset_shape(d->train).c;
-    if (channels == in.c) return VGG_OK;
+    if (channels >= in.c) return VGG_OK;
     status = err->status = VGG_BAD_VALUE;
     snprintf(err->message, sizeof err->message,
              "%s: found pictures of %d channel%s, wanted %d as in --input %dx%dx%d", spec, channels,

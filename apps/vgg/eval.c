@@ -15,8 +15,8 @@ static const char help[] =
     "\n"
     "  MODEL             a model file, or a run directory: its best.safetensors\n"
     "  --data SET        as in train [what MODEL was trained on]\n"
-    "  --class-order bytes|natural|file   as in train [bytes]\n"
-    "  --split test|train|val [test]\n"
+    "  --split test|train|val [the first that there is]   --class-order as in train\n"
+    "  --channels luma|replicate   for pictures of other channels [the model's rule]\n"
     "  --limit N         take the first N pictures\n"
     "  --mistakes        also list every picture that was taken for another class\n"
     "  --json            one JSON object\n"
@@ -28,8 +28,8 @@ static const char help[] =
 
 typedef struct eval_args {
   run_args run;
-  const char *data, *split, *class_order;
-  uint64_t limit;
+  data_args data;
+  const char *channels, *split;
   bool mistakes, json;
 } eval_args;
 
@@ -140,16 +140,13 @@ static int print_json(const vgg_model *model, const vgg_evaluation *e, bool mist
 /* ---- command -------------------------------------------------------------------------------- */
 
 static int evaluate(const eval_args *a, const vgg_model *model) {
-  char trained_on[512];
-  const char *spec =
-      a->data != NULL ? a->data : cli_model_data(model, trained_on, sizeof trained_on);
-  const vgg_data_options data_options = {.limit = a->limit, .class_order = a->class_order};
+  const char *split = a->split;
   vgg_run_options options = run_args_get(&a->run);
   vgg_dataset *data = NULL;
   vgg_predictor *predictor = NULL;
   vgg_evaluation *found = NULL;
   vgg_error err;
-  vgg_status status = vgg_dataset_open_with(spec, cli_split(a->split), &data_options, &data, &err);
+  vgg_status status = cli_open_for_model(model, &a->data, &split, &data, &err);
   if (status == VGG_OK) status = vgg_predictor_create(model, &options, &predictor, &err);
   if (status == VGG_OK) status = vgg_evaluate(predictor, data, NULL, NULL, &found, &err);
   int code = 0;
@@ -157,7 +154,8 @@ static int evaluate(const eval_args *a, const vgg_model *model) {
     code = cli_error(&err);
   } else {
     for (size_t i = 0; i < found->num_bad; i++) cli_note("left out: %s", found->bad[i]);
-    cli_note("%zu %s pictures of %s in %s", found->total, a->split, spec,
+    cli_note_luma(model, data);
+    cli_note("%zu %s pictures of %s in %s", found->total, split, vgg_dataset_spec(data),
              cli_duration(found->seconds));
     if (a->json) {
       code = print_json(model, found, a->mistakes);
@@ -172,13 +170,14 @@ static int evaluate(const eval_args *a, const vgg_model *model) {
 }
 
 int cmd_eval(int argc, char **argv) {
-  eval_args a = {.split = "test"};
+  eval_args a = {0};
   opt_list list = {.help = help, .operand = "MODEL", .min_operands = 1, .max_operands = 1};
   run_args_options(&a.run, &list);
-  opt_text(&list, "data", &a.data);
+  opt_text(&list, "data", &a.data.data);
   opt_choice(&list, "split", "test|train|val", &a.split);
-  opt_choice(&list, "class-order", "bytes|natural|file", &a.class_order);
-  opt_whole(&list, "limit", 1, UINT32_MAX, &a.limit);
+  opt_choice(&list, "channels", "luma|replicate", &a.channels);
+  opt_choice(&list, "class-order", "bytes|natural|file", &a.data.class_order);
+  opt_whole(&list, "limit", 1, UINT32_MAX, &a.data.limit);
   opt_flag(&list, "mistakes", &a.mistakes);
   opt_flag(&list, "json", &a.json);
   int code;
@@ -186,6 +185,7 @@ int cmd_eval(int argc, char **argv) {
   vgg_model *model = NULL;
   vgg_error err;
   if (vgg_model_load(list.operands[0], &model, &err) != VGG_OK) return cli_error(&err);
+  cli_set_channels(model, a.channels);
   code = evaluate(&a, model);
   vgg_model_close(model);
   return code;

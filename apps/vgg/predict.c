@@ -21,8 +21,8 @@ static const char help[] =
     "  FILE...           PNG, JPEG, WebP, PNM files, or folders (sorted by bytes)\n"
     "  --index N[,N...]  pictures of a data set instead, counted from 0\n"
     "  --data SET        as in train [what MODEL was trained on]\n"
-    "  --class-order bytes|natural|file   as in train [bytes]\n"
-    "  --split test|train|val [test]\n"
+    "  --split test|train|val [the first that there is]   --class-order as in train\n"
+    "  --channels luma|replicate   for pictures of other channels [the model's rule]\n"
     "  --top K           the K likeliest classes [3]\n"
     "  --invert          dark drawings on light ground\n"
     "  --json, --csv     one JSON object a picture; a table with a header line\n"
@@ -34,7 +34,8 @@ static const char help[] =
 
 typedef struct predict_args {
   run_args run;
-  const char *data, *split, *class_order, *index;
+  data_args data;
+  const char *channels, *split, *index;
   uint64_t top;
   bool json, csv, invert;
 } predict_args;
@@ -130,9 +131,12 @@ static void say_rule(session *s) {
   else
     snprintf(cover, sizeof cover, "cover %dx%d", s->rule.input.h, s->rule.input.w);
   cli_note(
-      "pictures become input so: EXIF orientation applied, alpha over black%s%s, resized (bilinear)"
+      "pictures become input so: EXIF orientation %s, alpha over black%s%s, resized (bilinear)"
       " to %s, cropped at the centre%s",
-      s->rule.input.c == 1 ? ", colour to grey (Pillow's L)" : "",
+      s->rule.ignore_exif ? "ignored" : "applied",
+      s->rule.input.c == 1                         ? ", colour to grey (Pillow's L)"
+      : s->rule.channels == VGG_CHANNELS_REPLICATE ? ", grey to three equal channels"
+                                                   : "",
       s->rule.invert ? ", inverted" : "", cover,
       s->rule.std[0] > 0 ? ", less the mean and over the deviation of the weights' pictures" : "");
 }
@@ -162,7 +166,8 @@ static vgg_status classify(session *s, const vgg_image *image, const char *name,
 static void predict_file(session *s, const char *path) {
   vgg_image image = {0};
   vgg_error err;
-  if (vgg_image_read(path, &image, &err) != VGG_OK) {
+  const vgg_decode_options decode = {.ignore_exif = s->rule.ignore_exif};
+  if (vgg_image_read_with(path, &decode, &image, &err) != VGG_OK) {
     s->code = cli_error(&err);
     return;
   }
@@ -216,53 +221,58 @@ static void predict_folder(session *s, const char *path) {
 
 /* ---- data sets ------------------------------------------------------------------------------ */
 
-static vgg_status predict_index(session *s, const vgg_dataset *data, const char *split, size_t i,
-                                vgg_error *err) {
+/* An open data set, its split, and the model's class for each of its own. */
+typedef struct indexed {
+  vgg_dataset *data;
+  const char *split;
+  int *map;
+} indexed;
+
+static vgg_status predict_index(session *s, const indexed *set, size_t i, vgg_error *err) {
   vgg_image image;
   char name[40];
-  snprintf(name, sizeof name, "%s %zu", split, i);
-  vgg_status status = vgg_dataset_read(data, i, &image, err);
+  snprintf(name, sizeof name, "%s %zu", set->split, i);
+  vgg_status status = vgg_dataset_read(set->data, i, &image, err);
   if (status != VGG_OK) return status;
-  status = classify(s, &image, name, vgg_dataset_label(data, i), err);
+  status = classify(s, &image, name, set->map[vgg_dataset_label(set->data, i)], err);
   vgg_image_free(&image);
   return status;
 }
 
 /* `list` is "3,17,4": read whole before the first picture, so that a typing error costs nothing. */
-static int predict_indices(session *s, const predict_args *a, const vgg_dataset *data) {
+static int predict_indices(session *s, const char *list, const indexed *set) {
+  const size_t count = vgg_dataset_count(set->data);
   for (int pass = 0; pass < 2; pass++) {
-    for (const char *p = a->index; p != NULL; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+    for (const char *p = list; p != NULL; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
       char word[24];
       snprintf(word, sizeof word, "%.*s", (int)strcspn(p, ","), p);
       uint64_t i;
-      if (!cli_whole(word, 0, vgg_dataset_count(data) - 1, &i)) {
+      if (!cli_whole(word, 0, count - 1, &i)) {
         return cli_fail(CLI_USAGE, "--index: found '%s', wanted a whole number from 0 to %zu", word,
-                        vgg_dataset_count(data) - 1);
+                        count - 1);
       }
       vgg_error err;
-      if (pass == 1 && predict_index(s, data, a->split, i, &err) != VGG_OK) return cli_error(&err);
+      if (pass == 1 && predict_index(s, set, i, &err) != VGG_OK) return cli_error(&err);
     }
   }
   return 0;
 }
 
 static int predict_data(session *s, const predict_args *a) {
-  char trained_on[512];
-  const char *spec =
-      a->data != NULL ? a->data : cli_model_data(s->model, trained_on, sizeof trained_on);
-  const vgg_data_options options = {.class_order = a->class_order};
-  vgg_dataset *data = NULL;
+  indexed set = {.split = a->split};
   vgg_error err;
-  if (vgg_dataset_open_with(spec, cli_split(a->split), &options, &data, &err) != VGG_OK)
+  if (cli_open_for_model(s->model, &a->data, &set.split, &set.data, &err) != VGG_OK)
     return cli_error(&err);
   int code;
-  if (vgg_dataset_classes(data) > s->classes) {
-    code = cli_fail(CLI_USAGE, "%s: has %d classes, the model knows %d", spec,
-                    vgg_dataset_classes(data), s->classes);
-  } else {
-    code = predict_indices(s, a, data);
-  }
-  vgg_dataset_close(data);
+  set.map = malloc(((size_t)vgg_dataset_classes(set.data) + 1) * sizeof *set.map);
+  if (set.map == NULL)
+    code = cli_fail(VGG_NO_MEMORY, "no memory for %d classes", vgg_dataset_classes(set.data));
+  else if (vgg_class_map(s->model, set.data, set.map, &err) != VGG_OK)
+    code = cli_error(&err);
+  else
+    code = predict_indices(s, a->index, &set);
+  free(set.map);
+  vgg_dataset_close(set.data);
   return code;
 }
 
@@ -319,12 +329,13 @@ static int predict(const predict_args *a, vgg_model *model, char **paths, int nu
 }
 
 int cmd_predict(int argc, char **argv) {
-  predict_args a = {.split = "test"};
+  predict_args a = {0};
   opt_list list = {.help = help, .operand = "MODEL", .min_operands = 1, .max_operands = argc};
   run_args_options(&a.run, &list);
-  opt_text(&list, "data", &a.data);
+  opt_text(&list, "data", &a.data.data);
   opt_choice(&list, "split", "test|train|val", &a.split);
-  opt_choice(&list, "class-order", "bytes|natural|file", &a.class_order);
+  opt_choice(&list, "channels", "luma|replicate", &a.channels);
+  opt_choice(&list, "class-order", "bytes|natural|file", &a.data.class_order);
   opt_text(&list, "index", &a.index);
   opt_whole(&list, "top", 1, 1 << 20, &a.top);
   opt_flag(&list, "json", &a.json);
@@ -340,6 +351,7 @@ int cmd_predict(int argc, char **argv) {
   vgg_model *model = NULL;
   vgg_error err;
   if (vgg_model_load(list.operands[0], &model, &err) != VGG_OK) return cli_error(&err);
+  cli_set_channels(model, a.channels);
   code = predict(&a, model, list.operands + 1, list.num_operands - 1);
   vgg_model_close(model);
   return code;

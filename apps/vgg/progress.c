@@ -62,13 +62,13 @@ static void show_step(progress *p, const vgg_train_state *s) {
 }
 
 /* The curves so far, if the window is wide enough for them. */
-static void show_curve(const vgg_trainer *trainer, int epochs) {
+static void show_curve(const vgg_trainer *trainer, const vgg_train_state *s) {
   int columns = terminal_columns() - 1;
   const vgg_curve_point *points;
   size_t count = vgg_trainer_curve(trainer, &points);
   char *drawing = NULL;
-  if (vgg_curves_text(points, count, epochs, columns < 79 ? columns : 79, 10, &drawing, NULL) ==
-      VGG_OK) {
+  if (vgg_curves_text(points, count, s->epochs, s->held, columns < 79 ? columns : 79, 10, &drawing,
+                      NULL) == VGG_OK) {
     fputs(drawing, stderr);
   }
   free(drawing);
@@ -76,12 +76,13 @@ static void show_curve(const vgg_trainer *trainer, int epochs) {
 
 static void show_epoch(progress *p, const vgg_train_state *s) {
   progress_clear(p);
-  char test[40] = "";
-  if (isfinite(s->test_acc)) snprintf(test, sizeof test, "  test acc %.3f", s->test_acc);
+  char held[40] = "";
+  if (isfinite(s->held_acc))
+    snprintf(held, sizeof held, "  %s acc %.3f", vgg_split_name(s->held), s->held_acc);
   cli_note("epoch %d/%d  loss %.3f  train acc %.3f%s  %.1f examples/sec  %s", s->epoch + 1,
-           s->epochs, s->train_loss, s->train_acc, test, s->examples_per_sec,
+           s->epochs, s->train_loss, s->train_acc, held, s->examples_per_sec,
            cli_duration(s->wall_seconds));
-  if (p->live) show_curve(p->trainer, s->epochs);
+  if (p->live) show_curve(p->trainer, s);
 }
 
 void progress_show(progress *p, const vgg_train_state *state) {

@@ -13,23 +13,22 @@ static const char help[] =
     "vgg train: trains a net; alone it is the tutorial's run (vgg11 at ratio 4)\n"
     "\n"
     "  vgg train --epochs 3\n"
-    "  vgg train --arch alexnet --out runs/alex\n"
+    "  vgg train --arch vgg11 --data pictures --out runs/mine\n"
     "  vgg train --resume runs/vgg11-1\n"
     "\n"
-    "  --arch NET --ratio N --input CxHxW --classes N --hidden N --dropout P\n"
-    "                    as describe has them; naming --arch makes the ratio 1\n"
+    "  --arch --ratio --input --classes --hidden --dropout   as in describe; naming\n"
+    "                    --arch makes the ratio 1; classes and colour follow the data\n"
     "  --data SET        folder, list or set as in vgg data [fashion-mnist]; with\n"
-    "                    --class-order X, --max-bad X (share of unusable ones, .01),\n"
-    "                    --limit N (the first N), --test-limit N\n"
+    "                    --class-order X, --exif apply|ignore, --limit N (the first),\n"
+    "                    --test-limit N, --max-bad X (share of unusable ones, .01)\n"
+    "  --val-split X     set this share of the training set aside to choose by\n"
+    "  --channels luma|replicate   replicate takes grey pictures into colour nets\n"
     "  --recipe d2l      SGD, cross-entropy, Xavier weights, shuffled\n"
-    "  --lr X            learning rate [0.05; alexnet 0.01; less with momentum]\n"
-    "  --optimizer sgd|momentum|nesterov|caffe|adamw  --momentum X  --weight-decay X\n"
-    "  --clip-norm X     cut the norm of all gradients together to X\n"
-    "  --epochs N  --batch N  --seed N       [10, 128, 0]\n"
-    "  --max-steps N     end after N steps of the run;  --no-eval  no test accuracy\n"
+    "  --lr X --optimizer sgd|momentum|nesterov|caffe|adamw --momentum X\n"
+    "  --weight-decay X --clip-norm X --epochs N --batch N --seed N\n"
+    "  --max-steps N     end after N steps of the run;  --no-eval  nothing held out\n"
     "  --out DIR         a new run directory [runs/ARCH-N, the first free N]\n"
-    "  --resume RUN      go on where RUN stopped\n"
-    "  --save-every S    save at least every S seconds, and after each epoch [600]\n"
+    "  --resume RUN      go on where RUN stopped;  --save-every S  save so often\n"
     "  --json            a JSON object a step and an epoch instead of the lines\n"
     "  --device --backend --precision --winograd --isa --threads   as in describe\n"
     "Ctrl-C finishes the step, saves and says how to go on.\n";
@@ -38,7 +37,7 @@ typedef struct train_args {
   net_args net;
   data_args data;
   run_args run;
-  const char *recipe, *out, *resume, *optimizer;
+  const char *recipe, *out, *resume, *optimizer, *channels;
   double lr, momentum, weight_decay, clip_norm, save_every, max_bad;
   uint64_t epochs, seed, max_steps;
   bool seed_given, no_eval, json;
@@ -70,8 +69,12 @@ static void catch_signals(void) {
 typedef struct watch {
   progress progress;
   bool json;
-  size_t num_bad[2]; /* pictures left out that were named, of the training and of the test set */
+  size_t num_bad[VGG_NUM_SPLITS]; /* pictures left out that were named */
 } watch;
+
+static const char *held_name(const vgg_train_state *s) {
+  return s->held == VGG_VALIDATION ? "val" : "test";
+}
 
 /* A number that JSON has: NaN, "not measured", becomes null. */
 static void print_number(const char *name, double x) {
@@ -79,6 +82,13 @@ static void print_number(const char *name, double x) {
     printf(",\"%s\":%.9g", name, x);
   else
     printf(",\"%s\":null", name);
+}
+
+/* The same, called "test_loss" or "val_loss". */
+static void print_held(const vgg_train_state *s, const char *name, double x) {
+  char whole[24];
+  snprintf(whole, sizeof whole, "%s_%s", held_name(s), name);
+  print_number(whole, x);
 }
 
 /* One line of JSON; seconds and images are sums over the whole run. */
@@ -90,8 +100,8 @@ static void print_event(const char *event, const vgg_train_state *s) {
   print_number("step_loss", s->step_loss);
   print_number("train_loss", s->train_loss);
   print_number("train_acc", s->train_acc);
-  print_number("test_loss", s->test_loss);
-  print_number("test_acc", s->test_acc);
+  print_held(s, "loss", s->held_loss);
+  print_held(s, "acc", s->held_acc);
   print_number("compute_seconds", s->compute_seconds);
   print_number("data_wait_seconds", s->data_wait_seconds);
   print_number("eval_seconds", s->eval_seconds);
@@ -104,9 +114,9 @@ static void print_event(const char *event, const vgg_train_state *s) {
 
 /* Names every picture that was left out, once. */
 static void name_bad(watch *w) {
-  for (int s = VGG_TRAIN; s <= VGG_TEST; s++) {
+  for (int s = 0; s < VGG_NUM_SPLITS; s++) {
     const char *line;
-    while ((line = vgg_trainer_bad(w->progress.trainer, s, w->num_bad[s])) != NULL) {
+    while ((line = vgg_trainer_bad(w->progress.trainer, (vgg_split)s, w->num_bad[s])) != NULL) {
       progress_clear(&w->progress);
       cli_note("left out: %s", line);
       w->num_bad[s]++;
@@ -141,7 +151,7 @@ static void print_files(const char *dir) {
 /* The tutorial's last lines. */
 static void print_results(const vgg_train_state *s, const char *device) {
   printf("loss %.3f, train acc %.3f", s->train_loss, s->train_acc);
-  if (isfinite(s->test_acc)) printf(", test acc %.3f", s->test_acc);
+  if (isfinite(s->held_acc)) printf(", %s acc %.3f", held_name(s), s->held_acc);
   printf("\n%.1f examples/sec on %s\n", s->examples_per_sec, device);
   fflush(stdout);
   double share = s->wall_seconds > 0 ? s->data_wait_seconds / s->wall_seconds : 0;
@@ -193,6 +203,7 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   opt_flag(&list, "no-eval", &a->no_eval);
   opt_flag(&list, "json", &a->json);
   opt_real(&list, "max-bad", true, INFINITY, &a->max_bad);
+  opt_choice(&list, "channels", "luma|replicate", &a->channels);
   opt_text(&list, "out", &a->out);
   opt_text(&list, "resume", &a->resume);
   opt_real(&list, "save-every", false, INFINITY, &a->save_every);
@@ -203,10 +214,19 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
              a->out != NULL ? "--out" : "an option of the net");
     return false;
   }
+  if (a->no_eval && a->data.val_split != 0) {
+    cli_fail(CLI_USAGE, "found --no-eval and --val-split, wanted one of them");
+    return false;
+  }
   return true;
 }
 
-static vgg_train_options train_options(const train_args *a) {
+static vgg_channels channels_of(const train_args *a) {
+  return a->channels != NULL && strcmp(a->channels, "replicate") == 0 ? VGG_CHANNELS_REPLICATE
+                                                                      : VGG_CHANNELS_LUMA;
+}
+
+static vgg_train_options train_options(const train_args *a, const vgg_run_data *data) {
   vgg_run_options run = run_args_get(&a->run);
   run.optimizer = a->optimizer;
   return (vgg_train_options){.recipe = a->recipe,
@@ -217,87 +237,174 @@ static vgg_train_options train_options(const train_args *a) {
                              .epochs = (int)a->epochs,
                              .seed = a->seed,
                              .max_steps = a->max_steps,
-                             .no_eval = a->no_eval,
                              .save_seconds = a->save_every,
                              .max_bad = a->max_bad == 0 ? -1 : a->max_bad,
                              .out = a->out,
+                             .data = data,
+                             .channels = channels_of(a),
                              .run = run};
 }
 
 /* What a run needs while it lasts. */
 typedef struct job {
   vgg_arch *arch;
-  vgg_dataset *train, *test;
+  vgg_run_data data;
+  vgg_dataset *train, *held;
   vgg_trainer *trainer;
 } job;
 
 static void print_notes(const vgg_dataset *data) {
-  for (size_t i = 0; vgg_dataset_note(data, i) != NULL; i++)
+  for (size_t i = 0; data != NULL && vgg_dataset_note(data, i) != NULL; i++)
     cli_note("note: %s", vgg_dataset_note(data, i));
 }
 
-static vgg_status open_data(job *j, const char *spec, const data_args *data, size_t limit,
-                            size_t test_limit, bool no_eval, vgg_error *err) {
-  vgg_data_options options = {.limit = limit, .class_order = data->class_order};
-  vgg_status status = vgg_dataset_open_with(spec, VGG_TRAIN, &options, &j->train, err);
+static vgg_status open_data(job *j, vgg_error *err) {
+  const vgg_status status = vgg_run_data_open(&j->data, &j->train, &j->held, err);
   if (status != VGG_OK) return status;
   print_notes(j->train);
-  if (no_eval) return VGG_OK;
-  options.limit = test_limit;
-  status = vgg_dataset_open_with(spec, VGG_TEST, &options, &j->test, err);
-  if (status == VGG_OK) print_notes(j->test);
-  return status;
+  print_notes(j->held);
+  return VGG_OK;
+}
+
+static vgg_status make_arch(job *j, const net_args *given, vgg_arch_options net, vgg_error *err) {
+  vgg_arch_close(j->arch);
+  j->arch = NULL;
+  if (given->arch == NULL && net.ratio == 0) net.ratio = 4;
+  return vgg_arch_from_text(given->arch != NULL ? given->arch : "vgg11", &net, &j->arch, err);
+}
+
+/* Classes and colour that nobody gave are the data's. */
+static vgg_status fit_arch(job *j, const net_args *given, vgg_error *err) {
+  vgg_arch_options net = net_args_get(given);
+  if (net.classes == 0) net.classes = vgg_dataset_classes(j->train);
+  if (net.input.c == 0) {
+    net.input = vgg_arch_get_options(j->arch)->input;
+    net.input.c = vgg_dataset_shape(j->train).c;
+  }
+  return make_arch(j, given, net, err);
 }
 
 static vgg_status start(job *j, const train_args *a, vgg_error *err) {
-  vgg_arch_options net = net_args_get(&a->net);
-  if (a->net.arch == NULL && net.ratio == 0) net.ratio = 4;
-  vgg_status status =
-      vgg_arch_from_text(a->net.arch != NULL ? a->net.arch : "vgg11", &net, &j->arch, err);
+  vgg_status status = make_arch(j, &a->net, net_args_get(&a->net), err);
+  if (status == VGG_OK) status = data_args_get(&a->data, &j->data, err);
+  j->data.seed = a->seed;
+  if (status == VGG_OK) status = cli_settle(&j->data, a->no_eval, a->recipe, err);
+  if (status == VGG_OK) status = open_data(j, err);
+  if (status == VGG_OK) status = fit_arch(j, &a->net, err);
   if (status != VGG_OK) return status;
-  status = open_data(j, a->data.data != NULL ? a->data.data : "fashion-mnist", &a->data,
-                     a->data.limit, a->data.test_limit, a->no_eval, err);
-  if (status != VGG_OK) return status;
-  vgg_train_options options = train_options(a);
-  return vgg_trainer_create(j->arch, j->train, j->test, &options, &j->trainer, err);
+  vgg_train_options options = train_options(a, &j->data);
+  status = vgg_trainer_create(j->arch, j->train, j->held, &options, &j->trainer, err);
+  if (status == VGG_OK && a->channels == NULL)
+    cli_note_luma(vgg_trainer_model(j->trainer), j->train);
+  return status;
 }
 
 static vgg_status resume(job *j, const train_args *a, vgg_error *err) {
-  vgg_run_config config;
-  vgg_status status = vgg_run_config_read(a->resume, &config, err);
+  vgg_status status = vgg_run_data_read(a->resume, &j->data, err);
+  if (status == VGG_OK) status = data_args_get(&a->data, &j->data, err);
+  if (status == VGG_OK) status = open_data(j, err);
   if (status != VGG_OK) return status;
-  status = open_data(j, a->data.data != NULL ? a->data.data : config.data, &a->data,
-                     a->data.limit != 0 ? a->data.limit : config.train_limit,
-                     a->data.test_limit != 0 ? a->data.test_limit : config.test_limit,
-                     config.no_eval, err);
-  if (status != VGG_OK) return status;
-  vgg_train_options options = train_options(a);
-  return vgg_trainer_resume(a->resume, j->train, j->test, &options, &j->trainer, err);
+  vgg_train_options options = train_options(a, &j->data);
+  return vgg_trainer_resume(a->resume, j->train, j->held, &options, &j->trainer, err);
 }
 
-static int run(job *j, bool json) {
+static void close_run(job *j) {
+  vgg_trainer_close(j->trainer);
+  vgg_dataset_close(j->train);
+  vgg_dataset_close(j->held);
+  vgg_arch_close(j->arch);
+  j->trainer = NULL;
+  j->train = j->held = NULL;
+  j->arch = NULL;
+}
+
+/* ---- the test set, once ---------------------------------------------------------------------- */
+
+static bool stopped(void *user) {
+  (void)user;
+  return stop_signal != 0;
+}
+
+static void print_test(const vgg_train_state *s, const vgg_evaluation *e, bool json) {
+  const double accuracy = (double)e->correct / (double)e->total;
+  for (size_t i = 0; i < e->num_bad; i++) cli_note("left out: %s", e->bad[i]);
+  if (!json) {
+    printf("best epoch %d: %s acc %.3f, test acc %.3f\n", s->best_epoch, held_name(s), s->best_acc,
+           accuracy);
+  } else {
+    printf("{\"event\":\"test\",\"best_epoch\":%d", s->best_epoch);
+    print_held(s, "acc", s->best_acc);
+    print_number("test_acc", accuracy);
+    print_number("test_loss", e->loss);
+    puts("}");
+  }
+  fflush(stdout);
+}
+
+/* Where a validation set chose the best model, the test set has seen nothing of the run so far. */
+static int test_best(job *j, const train_args *a, const vgg_train_state *s) {
+  char dir[4096];
+  bool present[VGG_NUM_SPLITS] = {false};
+  vgg_error err;
+  if (s->held != VGG_VALIDATION || s->best_epoch == 0) return 0;
+  if (vgg_dataset_splits(vgg_run_data_spec(&j->data), present, &err) != VGG_OK)
+    return cli_error(&err);
+  if (!present[VGG_TEST]) return 0;
+  snprintf(dir, sizeof dir, "%s", vgg_trainer_dir(j->trainer));
+  close_run(j); /* its memory is wanted now */
+  const vgg_run_options options = run_args_get(&a->run);
+  vgg_model *model = NULL;
+  vgg_dataset *test = NULL;
+  vgg_predictor *predictor = NULL;
+  vgg_evaluation *found = NULL;
+  vgg_status status = vgg_model_load(dir, &model, &err);
+  if (status == VGG_OK) status = vgg_run_data_open_split(&j->data, VGG_TEST, 0, &test, &err);
+  if (status == VGG_OK) status = vgg_predictor_create(model, &options, &predictor, &err);
+  if (status == VGG_OK) status = vgg_evaluate(predictor, test, stopped, NULL, &found, &err);
+  int code = 0;
+  if (status == VGG_OK)
+    print_test(s, found, a->json);
+  else
+    code = status == VGG_STOPPED ? 128 + stop_signal : cli_error(&err);
+  vgg_evaluation_free(found);
+  vgg_predictor_close(predictor);
+  vgg_dataset_close(test);
+  vgg_model_close(model);
+  return code;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+static void sum_up_bad(const watch *w, vgg_split held) {
+  const size_t train = w->num_bad[VGG_TRAIN], others = w->num_bad[held];
+  if (held == VGG_TRAIN && train > 0)
+    cli_note("left out, as they cannot be used: %zu training pictures", train);
+  else if (train + others > 0)
+    cli_note("left out, as they cannot be used: %zu training and %zu %s pictures", train, others,
+             vgg_split_name(held));
+}
+
+static int run(job *j, const train_args *a) {
   const char *device = vgg_trainer_options(j->trainer)->run.device;
-  const char *dir = vgg_trainer_dir(j->trainer);
-  if (!json) printf("training on %s\n", device);
+  if (!a->json) printf("training on %s\n", device);
   fflush(stdout);
   if (*vgg_trainer_note(j->trainer) != '\0') cli_note("%s", vgg_trainer_note(j->trainer));
-  watch w = {.json = json};
+  watch w = {.json = a->json};
   progress_begin(&w.progress, j->trainer);
   vgg_train_state final;
   vgg_error err;
   vgg_status status = vgg_trainer_run(j->trainer, after, &w, &final, &err);
   progress_clear(&w.progress);
   name_bad(&w);
-  if (w.num_bad[VGG_TRAIN] + w.num_bad[VGG_TEST] > 0)
-    cli_note("left out, as they cannot be used: %zu training and %zu test pictures",
-             w.num_bad[VGG_TRAIN], w.num_bad[VGG_TEST]);
-  if (json && (status == VGG_OK || status == VGG_STOPPED))
+  sum_up_bad(&w, j->data.held);
+  if (a->json && (status == VGG_OK || status == VGG_STOPPED))
     print_event(status == VGG_OK ? "end" : "stop", &final);
-  if (status == VGG_STOPPED) return report_stop(&final, dir);
+  if (status == VGG_STOPPED) return report_stop(&final, vgg_trainer_dir(j->trainer));
   if (status != VGG_OK) return cli_error(&err);
-  if (!json) print_results(&final, device);
-  print_files(dir);
-  return 0;
+  if (!a->json) print_results(&final, device);
+  print_files(vgg_trainer_dir(j->trainer));
+  return test_best(j, a, &final);
 }
 
 int cmd_train(int argc, char **argv) {
@@ -313,12 +420,12 @@ int cmd_train(int argc, char **argv) {
   } else if (a.seed_given && vgg_trainer_options(j.trainer)->seed != a.seed) {
     code = cli_fail(CLI_USAGE, "--seed: found %" PRIu64 ", but the run has %" PRIu64, a.seed,
                     vgg_trainer_options(j.trainer)->seed);
+  } else if (a.no_eval && j.data.held != VGG_TRAIN) {
+    code = cli_fail(CLI_USAGE, "--no-eval: the run is evaluated on its %s set and cannot change it",
+                    vgg_split_name(j.data.held));
   } else {
-    code = run(&j, a.json);
+    code = run(&j, &a);
   }
-  vgg_trainer_close(j.trainer);
-  vgg_dataset_close(j.train);
-  vgg_dataset_close(j.test);
-  vgg_arch_close(j.arch);
+  close_run(&j);
   return code;
 }

@@ -87,6 +87,9 @@ VGG_API vgg_status vgg_dataset_divide(const vgg_dataset *data, double fraction, 
                                       vgg_dataset **rest, vgg_dataset **part, vgg_error *err);
 
 VGG_API size_t vgg_dataset_count(const vgg_dataset *data);
+/* The split that was opened; a subset's is that of its whole. Of a divided set, `rest` keeps it and
+ * `part` is VGG_VALIDATION. */
+VGG_API vgg_split vgg_dataset_split(const vgg_dataset *data);
 /* The stored pictures' shape, e.g. [1, 28, 28]. Where they lie in files, h and w are 0 (each has
  * its own) and c is the most channels among a few of them, read when the dataset was opened. */
 VGG_API vgg_shape vgg_dataset_shape(const vgg_dataset *data);

@@ -58,10 +58,19 @@ VGG_API vgg_status vgg_image_decode(const char *name, const uint8_t *bytes, size
                                     vgg_error *err);
 VGG_API void vgg_image_free(vgg_image *image);
 
+/* What a picture does whose channels are not the net's. Colour becomes grey by Pillow's integer L,
+ * (19595 R + 38470 G + 7471 B + 32768) >> 16. */
+typedef enum vgg_channels {
+  VGG_CHANNELS_LUMA,     /* grey into a colour net is refused */
+  VGG_CHANNELS_REPLICATE /* grey becomes three equal channels */
+} vgg_channels;
+
 /* The one rule by which a picture becomes a net's input; stored in every model file. */
 typedef struct vgg_preprocess {
   vgg_shape input; /* what the net takes */
   bool invert;     /* 255 - x, for dark drawings on light ground */
+  vgg_channels channels;
+  bool ignore_exif; /* files are not turned as their EXIF orientation says */
   /* The picture's shorter side before the middle is cropped: at least input.h and input.w, at most
    * 65536. 0: the picture just covers the input. */
   int shorter_side;
@@ -69,14 +78,13 @@ typedef struct vgg_preprocess {
   double mean[3], std[3];
 } vgg_preprocess;
 
-/* Turns a picture into a net's input bytes: colour to grey by Pillow's integer L
- * (19595 R + 38470 G + 7471 B + 32768) >> 16, grey to colour is refused; invert; resized by
- * Pillow's bilinear filter to the shorter side, or so that it just covers input.h x input.w (both
- * are torchvision's Resize(int), the second for a square input); cropped at the centre. mean and
- * std are left to the net.
+/* Turns a decoded picture into a net's input bytes: channels; invert; resized by Pillow's bilinear
+ * filter to the shorter side, or so that it just covers input.h x input.w (both are torchvision's
+ * Resize(int), the second for a square input); cropped at the centre. mean and std are left to the
+ * net.
  *   image   borrowed
  *   pixels  [input.h][input.w][input.c], written
- * Fails with VGG_BAD_VALUE if a grey picture meets a colour net, VGG_NO_MEMORY. */
+ * Fails with VGG_BAD_VALUE if the channels do not fit, VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_preprocess_apply(const vgg_preprocess *rule, const vgg_image *image,
                                         uint8_t *pixels, vgg_error *err);
 

@@ -36,7 +36,15 @@ VGG_API vgg_status vgg_predictor_logits(vgg_predictor *predictor, int n, const u
  * may be the same array. */
 VGG_API void vgg_softmax(const float *logits, int classes, float *probabilities);
 
-/* What an evaluation found. */
+/* Which of the model's classes each class of a data set is: the one of its name; where either side
+ * has only its number, the one of that number.
+ *   map  [vgg_dataset_classes(data)], written
+ * Fails with VGG_BAD_VALUE: more classes than the model's, one that the model does not know, two
+ * that would be one. */
+VGG_API vgg_status vgg_class_map(const vgg_model *model, const vgg_dataset *data, int *map,
+                                 vgg_error *err);
+
+/* What an evaluation found. Classes are the model's. */
 typedef struct vgg_mistake {
   size_t index;      /* in the dataset */
   int label, guess;  /* classes */
@@ -55,11 +63,12 @@ typedef struct vgg_evaluation {
   double seconds;        /* whole time, loading included */
 } vgg_evaluation;
 
-/* Runs a whole dataset through the net; pictures are resized as the model's rule says.
+/* Runs a whole dataset through the net; pictures become input as the model's rule says, EXIF
+ * orientations included.
  *   stop  called between batches with `user`; a true answer ends with VGG_STOPPED; may be NULL
  *   out   on success owned by the caller: free with vgg_evaluation_free
- * Fails with VGG_BAD_VALUE if the dataset's class count or channels do not fit the model,
- * VGG_BAD_CONTENT if more than 1 % of its pictures cannot be used. */
+ * Fails with VGG_BAD_VALUE if the dataset's classes (vgg_class_map) or channels do not fit the
+ * model, VGG_BAD_CONTENT if more than 1 % of its pictures cannot be used. */
 VGG_API vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data,
                                 bool (*stop)(void *user), void *user, vgg_evaluation **out,
                                 vgg_error *err);

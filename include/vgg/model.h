@@ -49,8 +49,7 @@ VGG_API vgg_status vgg_model_load(const char *path, vgg_model **out, vgg_error *
  * place of the old one; all other weights stay, classes are called "0", "1", ... again. On failure
  * the model stays as it was.
  * Fails with VGG_BAD_VALUE (classes not in 1 .. 65536), VGG_NO_MEMORY. */
-VGG_API vgg_status vgg_model_new_head(vgg_model *model, int classes, uint64_t seed,
-                                      vgg_error *err);
+VGG_API vgg_status vgg_model_new_head(vgg_model *model, int classes, uint64_t seed, vgg_error *err);
 
 /* Saves a model file atomically: a viewer sees the old file or the whole new one.
  * Fails with VGG_NO_OUTPUT or VGG_IO; the old file then stays as it was. */
@@ -60,6 +59,8 @@ VGG_API void vgg_model_close(vgg_model *model);
 VGG_API const vgg_arch *vgg_model_arch(const vgg_model *model);              /* lent */
 VGG_API const char *vgg_model_class_name(const vgg_model *model, int label); /* lent */
 VGG_API const vgg_preprocess *vgg_model_preprocess(const vgg_model *model);  /* lent */
+/* How pictures of other channels than the net's become its input, from now on. */
+VGG_API void vgg_model_set_channels(vgg_model *model, vgg_channels channels);
 /* The recipe that trained it as one line of JSON, "{}" when none did; lent. */
 VGG_API const char *vgg_model_recipe(const vgg_model *model);
 /* names  [classes], UTF-8, copied. Fails with VGG_BAD_VALUE (not UTF-8), VGG_NO_MEMORY. */

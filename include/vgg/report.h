@@ -21,12 +21,12 @@ extern "C" {
 VGG_API vgg_status vgg_diagram_save(const vgg_arch *arch, const vgg_arch *beside, const char *path,
                                     vgg_error *err);
 
-/* Draws train loss, train accuracy and test accuracy against the epoch, x from 0 to `epochs`.
- * Test points carry a marker; what is not finite or not in 0 .. epochs is left out. Otherwise as
- * vgg_diagram_save, and VGG_BAD_VALUE if epochs is below 1.
- *   points  [num_points], x ascending, borrowed */
+/* Draws train loss, train accuracy and held-out accuracy against the epoch, x from 0 to `epochs`.
+ * Held-out points carry a marker; what is not finite or not in 0 .. epochs is left out. Otherwise
+ * as vgg_diagram_save, and VGG_BAD_VALUE if epochs is below 1. points  [num_points], x ascending,
+ * borrowed held    the set that the legend names: "val acc", or "test acc" for any other */
 VGG_API vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_points, int epochs,
-                                   const char *path, vgg_error *err);
+                                   vgg_split held, const char *path, vgg_error *err);
 
 /* The same curves for a terminal, in UTF-8 with Braille dots: `height` lines of at most `width`
  * characters, each with a newline, the legend last.
@@ -35,7 +35,8 @@ VGG_API vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_poi
  *   text    on success fresh memory: free with free()
  * Fails with VGG_BAD_VALUE or VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_curves_text(const vgg_curve_point *points, size_t num_points, int epochs,
-                                   int width, int height, char **text, vgg_error *err);
+                                   vgg_split held, int width, int height, char **text,
+                                   vgg_error *err);
 
 #ifdef __cplusplus
 }

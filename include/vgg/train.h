@@ -9,9 +9,9 @@
  *   curves.svg, .png       replaced whole at every point (.png where the build has cairo)
  *   last.safetensors       model and state: written before the first step, at each epoch's end,
  *                          every save_seconds and when the run stops
- *   best.safetensors       weights with the highest test accuracy, the first on ties; without
- *                          evaluation, or before the first one, the newest that an epoch or the
- *                          run ended with
+ *   best.safetensors       weights with the highest accuracy on the held-out set, the first on
+ *                          ties; without evaluation, or before the first one, the newest that an
+ *                          epoch or the run ended with
  *
  * Model files are replaced atomically: after a crash the old or the new one is there, whole.
  */
@@ -28,6 +28,41 @@
 extern "C" {
 #endif
 
+/* Which pictures a run learns from, and the held-out set, which it is evaluated on after each epoch
+ * and which chooses best.safetensors. config.json and the model file keep it. Zero or "" means the
+ * default, in brackets. */
+typedef struct vgg_run_data {
+  char spec[512];       /* as vgg_dataset_open_with has it [fashion-mnist] */
+  char class_order[16]; /* as vgg_data_options has it [bytes] */
+  bool ignore_exif;     /* [EXIF orientations are applied] */
+  size_t limit;         /* the first pictures of the training set, before it is divided [all] */
+  size_t test_limit;    /* the first pictures of the held-out set [all] */
+  double val_split;     /* this share of the training set is the validation set [none is] */
+  uint64_t seed;        /* of that division: the run's own [0] */
+  vgg_split held;       /* the held-out set; VGG_TRAIN: there is none */
+} vgg_run_data;
+
+/* "fashion-mnist" for "". Lent. */
+VGG_API const char *vgg_run_data_spec(const vgg_run_data *data);
+
+/* Chooses the held-out set: the validation set, if val_split or the data give one; else with the
+ * tutorial's recipe the test set, as the tutorial does; else val_split becomes .1 and *unasked
+ * true. recipe  of the run; NULL: the first Fails with VGG_BAD_VALUE (unknown recipe or data;
+ * val_split for data with a validation set), VGG_NO_INPUT. */
+VGG_API vgg_status vgg_run_data_settle(vgg_run_data *data, const char *recipe, bool *unasked,
+                                       vgg_error *err);
+
+/* Opens both sets; *held NULL where there is none. Close both with vgg_dataset_close. Fails as
+ * vgg_dataset_open_with and vgg_dataset_divide. */
+VGG_API vgg_status vgg_run_data_open(const vgg_run_data *data, vgg_dataset **train,
+                                     vgg_dataset **held, vgg_error *err);
+/* Opens one split, the first `limit` (0: all) of it: of a divided training set, its parts. */
+VGG_API vgg_status vgg_run_data_open_split(const vgg_run_data *data, vgg_split split, size_t limit,
+                                           vgg_dataset **out, vgg_error *err);
+
+/* What a model was trained on, as its recipe has it. */
+VGG_API void vgg_run_data_of_model(const vgg_model *model, vgg_run_data *out);
+
 /* Numbers of a recipe. Zero means the recipe's own value for the net, given in brackets for d2l:
  * mean cross-entropy, plain SGD, Xavier-uniform weights, shuffled batches, the short last batch
  * kept. docs/commands.md writes the rules of run.optimizer out. */
@@ -41,40 +76,38 @@ typedef struct vgg_train_options {
   int epochs;          /* [10] */
   uint64_t seed;       /* of weights, order and dropout [0] */
   uint64_t max_steps;  /* end after so many steps from the start of the run [no limit] */
-  bool no_eval;        /* skip the test set */
   double save_seconds; /* checkpoint at least so often, and at each epoch's end [600] */
   double max_bad;      /* share of the pictures that may be unusable; negative: none [.01] */
   const char *out;     /* run directory; must hold no run yet [runs/ARCH-N, first free N] */
-  vgg_run_options run; /* batch is the recipe's batch size [128] */
+  /* How the data sets were opened, for whoever resumes the run; borrowed for the call [the spec of
+   * the training set, the first pictures of each] */
+  const vgg_run_data *data;
+  vgg_channels channels; /* the model's rule for pictures of other channels [luma] */
+  vgg_run_options run;   /* batch is the recipe's batch size [128] */
 } vgg_train_options;
 
 typedef struct vgg_trainer vgg_trainer;
 
 /* Starts a run: creates the run directory with config.json in it, initialises the weights.
- *   arch, train, test  borrowed until the trainer is closed; test may be NULL with no_eval
+ *   arch, train, held  borrowed until the trainer is closed; held NULL: no evaluation
  *   out  on success owns the trainer: close with vgg_trainer_close
  * Fails with VGG_BAD_VALUE (a number out of range, data that does not fit the net), VGG_ABSENT,
  * VGG_NO_OUTPUT (the directory cannot be made or holds a run), VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *train,
-                                      const vgg_dataset *test, const vgg_train_options *options,
+                                      const vgg_dataset *held, const vgg_train_options *options,
                                       vgg_trainer **out, vgg_error *err);
 
-/* What a run directory says about itself, so that its data can be opened again. */
-typedef struct vgg_run_config {
-  char data[512];                 /* dataset spec */
-  size_t train_limit, test_limit; /* 0: all */
-  bool no_eval;
-} vgg_run_config;
-
-/* Reads `dir`/config.json. Fails with VGG_NO_INPUT or VGG_BAD_CONTENT. */
-VGG_API vgg_status vgg_run_config_read(const char *dir, vgg_run_config *out, vgg_error *err);
+/* Reads from `dir`/config.json what the run's data are, so that they can be opened again. Fails
+ * with VGG_NO_INPUT or VGG_BAD_CONTENT. */
+VGG_API vgg_status vgg_run_data_read(const char *dir, vgg_run_data *out, vgg_error *err);
 
 /* Goes on with the run in `dir` from its last.safetensors.
  *   options  fields that are set must equal the run's own, except epochs, max_steps, run.threads
- *            and run.device; NULL or zero keeps the run's. No run keeps max_bad: it is taken anew
+ *            and run.device; NULL or zero keeps the run's. No run keeps max_bad: it is taken anew.
+ *            `data` is not looked at, for what counts is what the sets hold
  * Fails with VGG_BAD_VALUE if an option or the data differ, VGG_NO_INPUT, VGG_BAD_CONTENT. */
 VGG_API vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train,
-                                      const vgg_dataset *test, const vgg_train_options *options,
+                                      const vgg_dataset *held, const vgg_train_options *options,
                                       vgg_trainer **out, vgg_error *err);
 VGG_API void vgg_trainer_close(vgg_trainer *trainer);
 
@@ -92,7 +125,10 @@ typedef struct vgg_train_state {
   int batch, batches;   /* batches done in this epoch; in an epoch */
   double lr;
   double train_loss, train_acc; /* running means over this epoch, as train_ch6 */
-  double test_acc, test_loss;   /* of the newest evaluation; NaN before the first */
+  vgg_split held;               /* which set is evaluated; VGG_TRAIN: none */
+  double held_acc, held_loss;   /* on it, of the newest evaluation; NaN before the first */
+  double best_acc;              /* of best.safetensors; NaN before the first evaluation ... */
+  int best_epoch;               /* ... and its epoch, from 1 on; 0 before */
   double step_loss;             /* of this batch alone */
   double compute_seconds;       /* the tutorial's timer: steps only, over all parts of the run */
   double data_wait_seconds;     /* waiting for the loader */
@@ -115,8 +151,8 @@ typedef bool (*vgg_train_callback)(const vgg_train_state *state, void *user);
 VGG_API vgg_status vgg_trainer_run(vgg_trainer *trainer, vgg_train_callback callback, void *user,
                                    vgg_train_state *final, vgg_error *err);
 
-/* Line i about the pictures of VGG_TRAIN or VGG_TEST that could not be used so far, each once; lent
- * until the trainer is closed. NULL behind the last. */
+/* Line i about the pictures of VGG_TRAIN or of the held-out set that could not be used so far, each
+ * once; lent until the trainer is closed. NULL behind the last. */
 VGG_API const char *vgg_trainer_bad(const vgg_trainer *trainer, vgg_split split, size_t i);
 
 VGG_API const char *vgg_trainer_dir(const vgg_trainer *trainer);            /* lent */
@@ -127,7 +163,7 @@ VGG_API const vgg_model *vgg_trainer_model(const vgg_trainer *trainer);     /* l
 /* A curve's point, as the run directory records it. */
 typedef struct vgg_curve_point {
   double x;                               /* in epochs, from 0 */
-  double train_loss, train_acc, test_acc; /* NaN where not measured at this x */
+  double train_loss, train_acc, held_acc; /* NaN where not measured at this x */
 } vgg_curve_point;
 
 /* The points so far; lent until the next call that trains. Returns their number. */

@@ -60,8 +60,8 @@ char *dataset_file(const dataset_store *store, size_t i) {
   return name[0] == '/' ? strdup(name) : path_join(store->folder, name);
 }
 
-vgg_status dataset_picture(const dataset_store *store, size_t i, vgg_image *out, bool *owned,
-                           vgg_error *err) {
+vgg_status dataset_picture(const dataset_store *store, size_t i, const vgg_decode_options *decode,
+                           vgg_image *out, bool *owned, vgg_error *err) {
   *owned = !store->pixels;
   if (store->pixels) {
     *out = (vgg_image){store->shape.c, store->shape.h, store->shape.w,
@@ -70,7 +70,7 @@ vgg_status dataset_picture(const dataset_store *store, size_t i, vgg_image *out,
   }
   char *path = dataset_file(store, i);
   if (!path) return err_no_memory(err, store->folder, strlen(store->folder));
-  const vgg_status status = vgg_image_read_with(path, &store->decode, out, err);
+  const vgg_status status = vgg_image_read_with(path, decode ? decode : &store->decode, out, err);
   free(path);
   return status;
 }
@@ -114,7 +114,7 @@ static int probe_channels(const dataset_store *store) {
     if (k > 0 && i == (k - 1) * store->count / PROBED) continue;
     vgg_image image;
     bool owned;
-    if (dataset_picture(store, i, &image, &owned, NULL) != VGG_OK) continue;
+    if (dataset_picture(store, i, NULL, &image, &owned, NULL) != VGG_OK) continue;
     if (image.channels > channels) channels = image.channels;
     if (owned) vgg_image_free(&image);
   }
@@ -143,7 +143,7 @@ vgg_status vgg_dataset_open_with(const char *spec, vgg_split split, const vgg_da
   if (!store) return err_no_memory(err, spec, sizeof *store);
   vgg_status status = fill(store, spec, split, options ? options : &defaults, err);
   vgg_dataset *data = NULL;
-  if (status == VGG_OK) status = view_create(store, NULL, store->count, &data, err);
+  if (status == VGG_OK) status = view_create(store, split, NULL, store->count, &data, err);
   if (status != VGG_OK) {
     store_free(store);
     return status;
@@ -180,6 +180,7 @@ vgg_status vgg_dataset_splits(const char *spec, bool present[VGG_NUM_SPLITS], vg
 /* ---- look ------------------------------------------------------------------------------------ */
 
 size_t vgg_dataset_count(const vgg_dataset *data) { return data->count; }
+vgg_split vgg_dataset_split(const vgg_dataset *data) { return data->split; }
 vgg_shape vgg_dataset_shape(const vgg_dataset *data) { return data->store->shape; }
 int vgg_dataset_classes(const vgg_dataset *data) { return (int)data->store->classes.names.count; }
 const char *vgg_dataset_spec(const vgg_dataset *data) { return data->store->spec; }
@@ -217,7 +218,7 @@ vgg_status vgg_dataset_read(const vgg_dataset *data, size_t i, vgg_image *out, v
   bool owned;
   vgg_image image;
   const vgg_status status =
-      dataset_picture(data->store, dataset_place(data, i), &image, &owned, err);
+      dataset_picture(data->store, dataset_place(data, i), NULL, &image, &owned, err);
   if (status != VGG_OK) return status;
   if (!owned) {
     const size_t bytes = dataset_picture_bytes(data->store);

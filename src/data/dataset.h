@@ -28,6 +28,7 @@ typedef struct dataset_store {
 
 struct vgg_dataset {
   dataset_store *store;
+  vgg_split split;
   uint32_t *ids; /* [count] pictures of the store; NULL: the first `count` */
   size_t count;
   uint64_t digest;
@@ -72,9 +73,10 @@ vgg_status dataset_note_missing(dataset_store *store, vgg_split split, vgg_error
 /* The whole path of picture i of a store of files; free with free(), NULL without memory. */
 char *dataset_file(const dataset_store *store, size_t i);
 
-/* Picture i of the store: lent from memory, or decoded (*owned: free with vgg_image_free). */
-vgg_status dataset_picture(const dataset_store *store, size_t i, vgg_image *out, bool *owned,
-                           vgg_error *err);
+/* Picture i of the store: lent from memory, or decoded (*owned: free with vgg_image_free).
+ *   decode  for pictures in files; NULL: as the dataset was opened */
+vgg_status dataset_picture(const dataset_store *store, size_t i, const vgg_decode_options *decode,
+                           vgg_image *out, bool *owned, vgg_error *err);
 
 /* The place of picture i in the store. */
 static inline size_t dataset_place(const vgg_dataset *data, size_t i) {

@@ -79,7 +79,7 @@ static void look_at(const vgg_dataset *data, size_t i, look *l) {
   bool owned;
   vgg_error err;
   *l = (look){0};
-  l->status = dataset_picture(data->store, dataset_place(data, i), &image, &owned, &err);
+  l->status = dataset_picture(data->store, dataset_place(data, i), NULL, &image, &owned, &err);
   if (l->status != VGG_OK) {
     l->why = strdup(err.message);
     if (!l->why) l->status = VGG_NO_MEMORY;

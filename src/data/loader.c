@@ -112,9 +112,11 @@ static vgg_status prepare_for(worker *w, const vgg_image *image, vgg_error *err)
 static vgg_status make_picture(worker *w, uint32_t id, uint8_t *out, vgg_error *err) {
   const vgg_dataset *data = w->owner->options.data;
   const size_t place = dataset_place(data, id);
+  vgg_decode_options decode = data->store->decode;
+  decode.ignore_exif = w->owner->options.rule.ignore_exif;
   vgg_image image;
   bool owned;
-  vgg_status status = dataset_picture(data->store, place, &image, &owned, err);
+  vgg_status status = dataset_picture(data->store, place, &decode, &image, &owned, err);
   if (status != VGG_OK) return status;
   status = prepare_for(w, &image, err);
   if (status == VGG_OK) preprocessor_run(w->prepare, image.pixels, out);

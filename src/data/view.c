@@ -69,11 +69,11 @@ static uint64_t digest_of(const vgg_dataset *data) {
 
 /* ---- views ----------------------------------------------------------------------------------- */
 
-vgg_status view_create(dataset_store *store, uint32_t *ids, size_t count, vgg_dataset **out,
-                       vgg_error *err) {
+vgg_status view_create(dataset_store *store, vgg_split split, uint32_t *ids, size_t count,
+                       vgg_dataset **out, vgg_error *err) {
   vgg_dataset *data = calloc(1, sizeof *data);
   if (!data) return err_no_memory(err, store->spec, sizeof *data);
-  *data = (vgg_dataset){.store = store, .ids = ids, .count = count};
+  *data = (vgg_dataset){.store = store, .split = split, .ids = ids, .count = count};
   data->digest = digest_of(data);
   atomic_fetch_add(&store->users, 1);
   *out = data;
@@ -94,7 +94,7 @@ vgg_status vgg_dataset_subset(const vgg_dataset *data, const uint32_t *ids, size
       status = err_set(err, VGG_BAD_VALUE, "%s: picture %" PRIu32 ", wanted below %zu",
                        data->store->spec, ids[i], data->count);
   }
-  if (status == VGG_OK) status = view_create(data->store, places, count, out, err);
+  if (status == VGG_OK) status = view_create(data->store, data->split, places, count, out, err);
   if (status != VGG_OK) free(places);
   return status;
 }
@@ -190,7 +190,8 @@ static vgg_status pick(const vgg_dataset *data, const bool *chosen, bool side, s
   size_t n = 0;
   for (size_t i = 0; i < data->count; i++)
     if (chosen[i] == side) ids[n++] = (uint32_t)dataset_place(data, i);
-  const vgg_status status = view_create(data->store, ids, count, out, err);
+  const vgg_split split = side ? VGG_VALIDATION : data->split;
+  const vgg_status status = view_create(data->store, split, ids, count, out, err);
   if (status != VGG_OK) free(ids);
   return status;
 }

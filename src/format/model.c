@@ -66,6 +66,10 @@ const char *vgg_model_class_name(const vgg_model *model, int label) {
 }
 
 const vgg_preprocess *vgg_model_preprocess(const vgg_model *model) { return &model->preprocess; }
+void vgg_model_set_channels(vgg_model *model, vgg_channels channels) {
+  model->preprocess.channels = channels;
+}
+
 const char *vgg_model_recipe(const vgg_model *model) { return model->recipe; }
 
 /* A model file's metadata are JSON, which holds UTF-8 only. */

@@ -16,7 +16,6 @@ static const struct {
 } fixed_steps[] = {
     {"resize", "pillow-bilinear-cover-centre-crop"},
     {"grey", "pillow-L"},
-    {"exif", "apply"},
     {"alpha", "over-black"},
     {"scale", "1/255"},
 };
@@ -62,7 +61,8 @@ static json_t *channels_json(const double *values, int channels) {
 }
 
 static char *preprocess_text(const vgg_preprocess *rule) {
-  json_t *o = json_pack("{s:o,s:b}", "input", shape_json(rule->input), "invert", rule->invert);
+  json_t *o = json_pack("{s:o,s:b,s:s}", "input", shape_json(rule->input), "invert", rule->invert,
+                        "exif", rule->ignore_exif ? "ignore" : "apply");
   for (int i = 0; o && i < NUM_FIXED_STEPS; i++)
     if (json_object_set_new(o, fixed_steps[i].key, json_string(fixed_steps[i].value)) != 0) {
       json_decref(o);
@@ -70,8 +70,10 @@ static char *preprocess_text(const vgg_preprocess *rule) {
     }
   /* Only where they say something, so that a version that does not know them refuses them. */
   bool set = true;
+  if (o && rule->channels == VGG_CHANNELS_REPLICATE)
+    set = json_object_set_new(o, "channels", json_string("replicate")) == 0;
   if (o && rule->shorter_side)
-    set = json_object_set_new(o, "shorter_side", json_integer(rule->shorter_side)) == 0;
+    set = set && json_object_set_new(o, "shorter_side", json_integer(rule->shorter_side)) == 0;
   if (o && rule->std[0] > 0)
     set = set && json_object_set_new(o, "mean", channels_json(rule->mean, rule->input.c)) == 0 &&
           json_object_set_new(o, "std", channels_json(rule->std, rule->input.c)) == 0;
@@ -234,6 +236,21 @@ static bool get_normalisation(const json_t *o, vgg_preprocess *out, size_t *keys
   return true;
 }
 
+/* "channels", which may be lacking; `keys` counts it. */
+static bool get_channels_rule(const json_t *o, vgg_channels *out, size_t *keys) {
+  const json_t *value = json_object_get(o, "channels");
+  if (!value) return true;
+  ++*keys;
+  *out = VGG_CHANNELS_REPLICATE;
+  return json_is_string(value) && strcmp(json_string_value(value), "replicate") == 0;
+}
+
+static bool get_exif(const json_t *o, bool *ignore) {
+  const char *word = json_string_value(json_object_get(o, "exif"));
+  *ignore = word && strcmp(word, "ignore") == 0;
+  return word && (*ignore || strcmp(word, "apply") == 0);
+}
+
 static vgg_status read_preprocess(const char *path, const st_file *f, vgg_shape input,
                                   vgg_preprocess *out, vgg_error *err) {
   static const char key[] = "vgg.preprocess";
@@ -241,13 +258,16 @@ static vgg_status read_preprocess(const char *path, const st_file *f, vgg_shape 
   vgg_status status = parse(path, f, key, JSON_OBJECT, &o, err);
   if (status != VGG_OK) return status;
   const json_t *invert = json_object_get(o, "invert");
-  size_t keys = 2 + NUM_FIXED_STEPS;
+  size_t keys = 3 + NUM_FIXED_STEPS;
   if (!get_shape(json_object_get(o, "input"), &out->input) || !json_is_boolean(invert) ||
-      !get_normalisation(o, out, &keys) || json_object_size(o) != keys)
+      !get_channels_rule(o, &out->channels, &keys) || !get_normalisation(o, out, &keys) ||
+      json_object_size(o) != keys)
     status = bad_meta(path, key,
-                      "wanted input, invert, resize, grey, exif, alpha, scale, perhaps "
-                      "shorter_side, mean and std, no more",
+                      "wanted input, invert, exif, resize, grey, alpha, scale, perhaps channels "
+                      "replicate, shorter_side, mean and std, no more",
                       err);
+  else if (!get_exif(o, &out->ignore_exif))
+    status = bad_meta(path, key, "exif is neither 'apply' nor 'ignore'", err);
   else if (out->input.c != input.c || out->input.h != input.h || out->input.w != input.w)
     status =
         err_set(err, VGG_BAD_CONTENT, "%s: metadata %s: input %dx%dx%d, the net takes %dx%dx%d",

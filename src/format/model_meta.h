@@ -6,7 +6,8 @@
  *   vgg.arch        {"text":"vgg11","ratio":4,"input":[1,224,224],"classes":10,"hidden":4096,
  *                    "dropout":0.5}; text is what vgg_arch_from_text takes, dropout 0 means none
  *   vgg.classes     ["T-shirt/top",...], one name for each class
- *   vgg.preprocess  {"input":[1,224,224],"invert":false,"resize":...}: how a picture becomes input
+ *   vgg.preprocess  {"input":[1,224,224],"invert":false,"exif":"apply","resize":...}: how a picture
+ *                   becomes input; "channels":"replicate" only where grey may become colour
  *   vgg.recipe      {...}: how it was trained, the trainer's own
  */
 #ifndef FORMAT_MODEL_META_H

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -16,8 +17,10 @@ struct preprocessor {
   size_t pixels; /* of the picture */
   bool to_grey;  /* colour picture, grey net */
   bool invert;
-  size_t samples; /* of the picture after to_grey */
-  uint8_t *plane; /* [samples], when the picture must be changed before it is resized */
+  size_t samples;  /* of the picture after to_grey */
+  uint8_t *plane;  /* [samples], when the picture must be changed before it is resized */
+  size_t outputs;  /* pixels of the net's input */
+  uint8_t *narrow; /* [outputs], when grey becomes colour: that is cheapest at the end */
 };
 
 /* The smallest size with the picture's aspect that covers the wanted one; the longer side is
@@ -53,8 +56,9 @@ static vgg_status check(const vgg_preprocess *rule, int channels, int height, in
                                   rule->shorter_side > MOST_SIDE))
     return err_set(err, VGG_BAD_VALUE, "shorter side %d: wanted %d to %d", rule->shorter_side,
                    want.h > want.w ? want.h : want.w, MOST_SIDE);
-  if (want.c > channels)
-    return err_set(err, VGG_BAD_VALUE, "picture: is grey, but the net takes %d colour channels",
+  if (want.c > channels && rule->channels != VGG_CHANNELS_REPLICATE)
+    return err_set(err, VGG_BAD_VALUE,
+                   "picture: is grey, but the net takes %d channels, wanted --channels replicate",
                    want.c);
   return VGG_OK;
 }
@@ -71,19 +75,20 @@ vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int hei
                    want.h, want.w);
   preprocessor *p = calloc(1, sizeof *p);
   if (!p) return err_no_memory(err, "preprocess", sizeof *p);
+  const int resized = want.c < channels ? want.c : channels;
   p->pixels = (size_t)height * (size_t)width;
   p->to_grey = want.c < channels;
   p->invert = rule->invert;
-  p->samples = p->pixels * (size_t)want.c;
-  if (p->to_grey || p->invert) {
-    p->plane = malloc(p->samples);
-    if (!p->plane) {
-      status = err_no_memory(err, "preprocess", p->samples);
-      goto done;
-    }
+  p->samples = p->pixels * (size_t)resized;
+  p->outputs = (size_t)want.h * (size_t)want.w;
+  if (p->to_grey || p->invert) p->plane = malloc(p->samples);
+  if (want.c > channels) p->narrow = malloc(p->outputs);
+  if (((p->to_grey || p->invert) && !p->plane) || (want.c > channels && !p->narrow)) {
+    status = err_no_memory(err, "preprocess", p->samples + p->outputs);
+    goto done;
   }
   status = resizer_create_window(
-      height, width, want.c, (resizer_window){h, crop_start(h, want.h), want.h},
+      height, width, resized, (resizer_window){h, crop_start(h, want.h), want.h},
       (resizer_window){w, crop_start(w, want.w), want.w}, &p->resize, err);
   if (status) goto done;
   *out = p;
@@ -97,11 +102,13 @@ void preprocessor_close(preprocessor *p) {
   if (!p) return;
   resizer_close(p->resize);
   free(p->plane);
+  free(p->narrow);
   free(p);
 }
 
 size_t preprocessor_bytes(const preprocessor *p) {
-  return sizeof *p + (p->plane ? p->samples : 0) + resizer_bytes(p->resize);
+  return sizeof *p + (p->plane ? p->samples : 0) + (p->narrow ? p->outputs : 0) +
+         resizer_bytes(p->resize);
 }
 
 static void to_grey(const uint8_t *restrict rgb, uint8_t *restrict grey, size_t count) {
@@ -117,7 +124,8 @@ void preprocessor_run(preprocessor *p, const uint8_t *in, uint8_t *out) {
     for (size_t i = 0; i < p->samples; i++) p->plane[i] = (uint8_t)(255 - in[i]);
     in = p->plane;
   }
-  resizer_run(p->resize, in, out);
+  resizer_run(p->resize, in, p->narrow ? p->narrow : out);
+  for (size_t i = 0; p->narrow && i < p->outputs; i++) memset(out + 3 * i, p->narrow[i], 3);
 }
 
 vgg_status vgg_preprocess_apply(const vgg_preprocess *rule, const vgg_image *image, uint8_t *pixels,

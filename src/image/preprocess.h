@@ -3,7 +3,8 @@
  * The rule of vgg_preprocess, prepared once for pictures of one size and run on many.
  *
  *   [h][w][c] -> L if the net is grey -> 255 - x if asked -> the window of the covering resize that
- *   the centre crop keeps -> [input.h][input.w][input.c]
+ *   the centre crop keeps -> three equal channels if the net is not grey, but the picture is
+ *   -> [input.h][input.w][input.c]
  */
 #ifndef IMAGE_PREPROCESS_H
 #define IMAGE_PREPROCESS_H
@@ -16,8 +17,8 @@
 typedef struct preprocessor preprocessor;
 
 /* For pictures of [height][width][channels], channels 1 or 3. Fails with VGG_BAD_VALUE when a size
- * is not positive, when the channels are others or a grey picture meets a colour net;
- * VGG_NO_MEMORY. */
+ * is not positive, when the channels are others or a grey picture meets a colour net and the rule
+ * does not replicate; VGG_NO_MEMORY. */
 vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int height, int width,
                                preprocessor **out, vgg_error *err);
 

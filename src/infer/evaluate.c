@@ -9,35 +9,12 @@
 #include "data/loader.h"
 #include "infer/predictor.h"
 
-/* A class that nobody has named is called by its number. */
-static bool is_number(const char *name, int label) {
-  char number[16];
-  snprintf(number, sizeof number, "%d", label);
-  return strcmp(name, number) == 0;
-}
-
-/* Labels are compared by their numbers, so these must mean the same on both sides: a data set may
- * lack the last classes, but where both sides have a name, it is one name. */
-static vgg_status check_classes(const vgg_model *model, const vgg_dataset *data, vgg_error *err) {
-  const char *spec = vgg_dataset_spec(data);
-  const int have = vgg_dataset_classes(data), known = model->arch->options.classes;
-  if (have > known)
-    return err_set(err, VGG_BAD_VALUE, "%s: has %d classes, the model knows %d", spec, have, known);
-  for (int i = 0; i < have; i++) {
-    const char *theirs = vgg_dataset_class_name(data, i), *ours = model->classes[i];
-    if (strcmp(theirs, ours) != 0 && !is_number(theirs, i) && !is_number(ours, i))
-      return err_set(err, VGG_BAD_VALUE, "%s: class %d is '%.80s', in the model '%.80s'", spec, i,
-                     theirs, ours);
-  }
-  return VGG_OK;
-}
-
-static vgg_status check_data(const vgg_model *model, const vgg_dataset *data, vgg_error *err) {
+static vgg_status check_channels(const vgg_model *model, const vgg_dataset *data, vgg_error *err) {
   const int have = vgg_dataset_shape(data).c, wanted = model->preprocess.input.c;
-  if (have < wanted)
+  if (have < wanted && model->preprocess.channels != VGG_CHANNELS_REPLICATE)
     return err_set(err, VGG_BAD_VALUE, "%s: its pictures have %d channel%s, the model takes %d",
                    vgg_dataset_spec(data), have, have == 1 ? "" : "s", wanted);
-  return check_classes(model, data, err);
+  return VGG_OK;
 }
 
 static vgg_status add_mistake(vgg_evaluation *e, size_t *room, vgg_mistake mistake,
@@ -73,8 +50,8 @@ static vgg_status add_row(vgg_evaluation *e, size_t *room, const float *x, size_
   return add_mistake(e, room, mistake, err);
 }
 
-static vgg_status run_batches(vgg_predictor *p, loader *l, bool (*stop)(void *user), void *user,
-                              vgg_evaluation *e, vgg_error *err) {
+static vgg_status run_batches(vgg_predictor *p, loader *l, const int *map, bool (*stop)(void *user),
+                              void *user, vgg_evaluation *e, vgg_error *err) {
   size_t room = 0;
   vgg_status status = loader_start(l, 0, 0, err);
   while (status == VGG_OK) {
@@ -87,7 +64,7 @@ static vgg_status run_batches(vgg_predictor *p, loader *l, bool (*stop)(void *us
     status = predictor_run(p, batch->n, batch->pixels, &logits, err);
     for (int i = 0; i < batch->n && status == VGG_OK; i++)
       status = add_row(e, &room, logits + (size_t)i * (size_t)e->classes, batch->ids[i],
-                       batch->labels[i], err);
+                       map[batch->labels[i]], err);
   }
   return status;
 }
@@ -119,8 +96,12 @@ vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool 
   const vgg_model *model = predictor->model;
   loader *l = NULL;
   vgg_evaluation *e = NULL;
-  vgg_status status = check_data(model, data, err);
-  if (status != VGG_OK) return status;
+  const size_t map_bytes = ((size_t)vgg_dataset_classes(data) + 1) * sizeof(int);
+  int *map = malloc(map_bytes);
+  if (!map) return err_no_memory(err, "evaluation", map_bytes);
+  vgg_status status = check_channels(model, data, err);
+  if (status == VGG_OK) status = vgg_class_map(model, data, map, err);
+  if (status != VGG_OK) goto done;
   const bool files = vgg_dataset_shape(data).h == 0; /* the loader knows what they need */
   const loader_options options = {.data = data,
                                   .rule = model->preprocess,
@@ -133,9 +114,13 @@ vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool 
     status = err_no_memory(err, "evaluation", sizeof *e);
     goto done;
   }
-  status = run_batches(predictor, l, stop, user, e, err);
+  status = run_batches(predictor, l, map, stop, user, e, err);
   if (status == VGG_OK) status = copy_bad(l, e, err);
   if (status != VGG_OK) goto done;
+  if (e->total == 0) {
+    status = err_set(err, VGG_BAD_CONTENT, "%s: no picture can be used", vgg_dataset_spec(data));
+    goto done;
+  }
   e->loss /= (double)e->total;
   e->seconds = clock_seconds() - begin;
   *out = e;
@@ -143,6 +128,7 @@ vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool 
 done:
   vgg_evaluation_free(e);
   loader_close(l);
+  free(map);
   return status;
 }
 

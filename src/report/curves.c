@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tutorial's figure: train loss, train accuracy, test accuracy against the epoch.
+ * The tutorial's figure: train loss, train accuracy, held-out accuracy against the epoch.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -92,28 +92,28 @@ static int covered(const double *xy, size_t count, double x, double y) {
   return inside;
 }
 
-static void draw_legend(canvas *c, double x, double y) {
+static void draw_legend(canvas *c, double x, double y, vgg_split held) {
   canvas_rect(c, x, y, LEGEND_WIDTH, LEGEND_HEIGHT, 4,
               (canvas_pen){0xbbbbbb, 1, CANVAS_SOLID, 0xffffff});
   for (int s = 0; s < CURVE_SERIES; s++) {
     const double line = y + 16 + 19 * s;
     canvas_line(c, x + 9, line, x + 45, line, series_pens[s]);
-    if (s == CURVE_TEST_ACC) canvas_circle(c, x + 27, line, 4, marker_pen(s));
+    if (s == CURVE_HELD_ACC) canvas_circle(c, x + 27, line, 4, marker_pen(s));
     canvas_text(c, x + 54, line + 4, (canvas_font){12, axis_color, CANVAS_START, false, false},
-                "%s", curve_names[s]);
+                "%s", curve_name((curve_series)s, held));
   }
 }
 
 static void draw_series(canvas *c, const double *xy, size_t count, int series) {
   canvas_polyline(c, xy, count, false, series_pens[series]);
-  if (series != CURVE_TEST_ACC && count != 1) return; /* a lone point has no line to show it */
+  if (series != CURVE_HELD_ACC && count != 1) return; /* a lone point has no line to show it */
   for (size_t i = 0; i < count; i++)
     canvas_circle(c, xy[2 * i], xy[2 * i + 1], 4, marker_pen(series));
 }
 
 /* Where the legend hides least: the corners and the middle of the right side. It lies under the
  * curves, so even there nothing is lost. */
-static void place_legend(canvas *c, double *const xy[], const size_t count[]) {
+static void place_legend(canvas *c, double *const xy[], const size_t count[], vgg_split held) {
   const double left = LEFT + LEGEND_INSET, right = WIDTH - RIGHT - LEGEND_INSET - LEGEND_WIDTH;
   const double top = TOP + LEGEND_INSET, bottom = HEIGHT - BOTTOM - LEGEND_INSET - LEGEND_HEIGHT;
   const double places[][2] = {
@@ -127,11 +127,11 @@ static void place_legend(canvas *c, double *const xy[], const size_t count[]) {
     least = here;
     best = p;
   }
-  draw_legend(c, places[best][0], places[best][1]);
+  draw_legend(c, places[best][0], places[best][1], held);
 }
 
 vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_points, int epochs,
-                           const char *path, vgg_error *err) {
+                           vgg_split held, const char *path, vgg_error *err) {
   if (epochs < 1) return err_set(err, VGG_BAD_VALUE, "epochs %d: wanted at least 1", epochs);
   frame f = {epochs, curve_range_of(points, num_points, epochs)};
   const double margin = (f.y.high - f.y.low) * 0.05;
@@ -148,7 +148,7 @@ vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_points, int
   canvas c;
   canvas_init(&c, WIDTH, HEIGHT);
   draw_axes(&c, &f);
-  place_legend(&c, xy, count);
+  place_legend(&c, xy, count, held);
   for (int s = 0; s < CURVE_SERIES; s++) draw_series(&c, xy[s], count[s], s);
   const vgg_status status = canvas_save(&c, path, err);
   canvas_free(&c);

@@ -73,14 +73,14 @@ static void draw_series(grid *g, const vgg_curve_point *points, size_t num_point
     const double value = curve_value(&points[i], series, g->epochs);
     if (isnan(value)) continue;
     const double x = dot_x(g, points[i].x), y = dot_y(g, value);
-    if (series == CURVE_TEST_ACC)
+    if (series == CURVE_HELD_ACC)
       set_disc(g, x, y);
     else if (!isnan(x0))
       phase = draw_line(g, x0, y0, x, y, series == CURVE_TRAIN_LOSS ? 1 : 3, phase);
     x0 = x;
     y0 = y;
   }
-  if (series != CURVE_TEST_ACC && !isnan(x0)) set_dot(g, x0, y0);
+  if (series != CURVE_HELD_ACC && !isnan(x0)) set_dot(g, x0, y0);
 }
 
 /* Rows of the plot with the range's ends at the left, then the epochs below. */
@@ -121,20 +121,20 @@ static double newest(const vgg_curve_point *points, size_t num_points, curve_ser
 }
 
 static void add_legend(text *t, const vgg_curve_point *points, size_t num_points, int epochs,
-                       int width) {
+                       vgg_split held, int width) {
   static const char *const marks[CURVE_SERIES] = {"⠒⠒⠒", "⠂⠐ ⠂", "●"};
   text_add(t, "%*s", LABEL_WIDTH, "");
   for (int s = 0; s < CURVE_SERIES; s++) {
     const double value = newest(points, num_points, (curve_series)s, epochs);
-    text_add(t, "%s%s %s", s ? "   " : "", marks[s], curve_names[s]);
+    text_add(t, "%s%s %s", s ? "   " : "", marks[s], curve_name((curve_series)s, held));
     if (!isnan(value) && width >= LEGEND_WIDTH + LEGEND_VALUES)
       text_add(t, fabs(value) < 100 ? " %.3f" : " %.0e", value);
   }
   text_add(t, "\n");
 }
 
-vgg_status vgg_curves_text(const vgg_curve_point *points, size_t num_points, int epochs, int width,
-                           int height, char **out, vgg_error *err) {
+vgg_status vgg_curves_text(const vgg_curve_point *points, size_t num_points, int epochs,
+                           vgg_split held, int width, int height, char **out, vgg_error *err) {
   if (epochs < 1) return err_set(err, VGG_BAD_VALUE, "epochs %d: wanted at least 1", epochs);
   if (width < LEGEND_WIDTH || width > 1000 || height < 5 || height > 1000)
     return err_set(err, VGG_BAD_VALUE, "curves of %d x %d characters: wanted %d x 5 to 1000 x 1000",
@@ -148,7 +148,7 @@ vgg_status vgg_curves_text(const vgg_curve_point *points, size_t num_points, int
   for (int s = 0; s < CURVE_SERIES; s++) draw_series(&g, points, num_points, (curve_series)s);
   text t = {0};
   add_rows(&t, &g);
-  add_legend(&t, points, num_points, epochs, width);
+  add_legend(&t, points, num_points, epochs, held, width);
   free(memory);
   if (t.failed) {
     free(t.s);

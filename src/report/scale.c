@@ -5,7 +5,10 @@
 #include <math.h>
 #include <stdbool.h>
 
-const char *const curve_names[CURVE_SERIES] = {"train loss", "train acc", "test acc"};
+const char *curve_name(curve_series series, vgg_split held) {
+  static const char *const names[CURVE_SERIES] = {"train loss", "train acc", "test acc"};
+  return series == CURVE_HELD_ACC && held == VGG_VALIDATION ? "val acc" : names[series];
+}
 
 double curve_value(const vgg_curve_point *point, curve_series series, int epochs) {
   double value = NAN;
@@ -16,8 +19,8 @@ double curve_value(const vgg_curve_point *point, curve_series series, int epochs
     case CURVE_TRAIN_ACC:
       value = point->train_acc;
       break;
-    case CURVE_TEST_ACC:
-      value = point->test_acc;
+    case CURVE_HELD_ACC:
+      value = point->held_acc;
       break;
     case CURVE_SERIES:
       break;

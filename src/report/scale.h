@@ -10,11 +10,12 @@
 typedef enum curve_series {
   CURVE_TRAIN_LOSS,
   CURVE_TRAIN_ACC,
-  CURVE_TEST_ACC,
+  CURVE_HELD_ACC,
   CURVE_SERIES
 } curve_series;
 
-extern const char *const curve_names[CURVE_SERIES]; /* as in the tutorial's legend */
+/* As in the tutorial's legend, which says "test acc" unless `held` is the validation set. */
+const char *curve_name(curve_series series, vgg_split held);
 
 /* The point's value in that series; NaN when it was not measured, is not finite or its x does not
  * lie in 0 .. epochs. */

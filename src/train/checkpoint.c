@@ -3,6 +3,7 @@
  * last.safetensors is a model file with some additions:
  *
  *   metadata "vgg.state"   run_state as one line of JSON; NaN is null
+ *   metadata "vgg.data"    what the run learnt from, as config.json has it
  *   tensor "state.metrics" F64 [records][METRICS_COLUMNS], absent before the first record
  *   tensors "state.optimizer.0", ".1"  F32 [params.floats], as many as the rule has
  *
@@ -25,10 +26,11 @@ typedef struct state_field {
 
 #define FIELD(name) \
   { #name, offsetof(run_state, name) }
-static const state_field counters[] = {FIELD(epoch),  FIELD(batch),   FIELD(step),
-                                       FIELD(images), FIELD(correct), FIELD(seen)};
+static const state_field counters[] = {FIELD(epoch),  FIELD(batch),      FIELD(step),
+                                       FIELD(images), FIELD(best_epoch), FIELD(correct),
+                                       FIELD(seen)};
 static const state_field reals[] = {
-    FIELD(loss_sum),        FIELD(test_acc),          FIELD(test_loss),    FIELD(best_acc),
+    FIELD(loss_sum),        FIELD(held_acc),          FIELD(held_loss),    FIELD(best_acc),
     FIELD(compute_seconds), FIELD(data_wait_seconds), FIELD(eval_seconds), FIELD(wall_seconds)};
 #undef FIELD
 enum {
@@ -70,6 +72,28 @@ static bool state_parse(const char *line, run_state *s) {
   }
   json_decref(json);
   return ok;
+}
+
+static char *data_line(const run_config *config) {
+  json_t *json = config_data_json(config);
+  char *line = json ? json_dumps(json, JSON_REAL_PRECISION(15)) : NULL;
+  json_decref(json);
+  return line;
+}
+
+/* Weights of another run than config.json describes are not gone on with. */
+static vgg_status check_data(const vgg_trainer *t, const st_file *file, const char *path,
+                             vgg_error *err) {
+  const char *found = st_metadata(file, "vgg.data");
+  char *own = data_line(&t->config);
+  vgg_status status = VGG_OK;
+  if (!own)
+    status = err_no_memory(err, path, sizeof t->config);
+  else if (!found || strcmp(found, own) != 0)
+    status = err_set(err, VGG_BAD_CONTENT, "%s: learnt from %.300s, but config.json says %.300s",
+                     path, found ? found : "unknown data", own);
+  free(own);
+  return status;
 }
 
 /* One array of the optimiser's, and how it is called in the file. */
@@ -120,16 +144,17 @@ vgg_status checkpoint_save(vgg_trainer *t, vgg_error *err) {
                                 .context = &states[i]};
   }
   char *path = path_join(t->dir, "last.safetensors");
-  char *line = state_line(&t->state);
+  char *line = state_line(&t->state), *data = data_line(&t->config);
   vgg_status status;
-  if (!path || !line) {
+  if (!path || !line || !data) {
     status = err_no_memory(err, "checkpoint", sizeof t->state);
   } else {
-    const st_pair state = {"vgg.state", line};
-    status = model_save_with(t->model, path, more, count, &state, 1, err);
+    const st_pair pairs[] = {{"vgg.data", data}, {"vgg.state", line}};
+    status = model_save_with(t->model, path, more, count, pairs, 2, err);
   }
   free(path);
   free(line);
+  free(data);
   return status;
 }
 
@@ -184,6 +209,7 @@ vgg_status checkpoint_load(vgg_trainer *t, const char *dir, metrics_record **rec
     if (!line || !state_parse(line, &t->state))
       status = err_set(err, VGG_BAD_CONTENT, "%s: holds no state to resume from (vgg.state)", path);
   }
+  if (status == VGG_OK) status = check_data(t, file, path, err);
   if (status == VGG_OK) status = load_rule(t, file, path, err);
   if (status == VGG_OK) status = load_records(file, path, records, count, err);
   st_close(file);

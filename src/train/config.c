@@ -2,11 +2,12 @@
  *
  * config.json:
  *
- *   {"format": 2, "vgg": version,
+ *   {"format": 3, "vgg": version,
  *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout"},
  *    "recipe": {"name", "optimizer", "lr", "momentum", "weight_decay", "clip_norm", "epochs",
- *               "batch", "seed", "max_steps", "eval", "save_seconds"},
- *    "data":   {"spec", "train": {"count", "digest"}, "test": the same or null},
+ *               "batch", "seed", "max_steps", "save_seconds"},
+ *    "data":   {"spec", "class_order", "exif", "limit", "test_limit", "val_split",
+ *               "train": {"count", "digest"}, "held": {"split", "count", "digest"} or null},
  *    "run":    {"device" | "backend" | "precision" | "winograd" | "isa": {"asked", "used"},
  *               "threads", "processor"},
  *    "stages": [{"layers", "backend", "kernels"}, ...]}
@@ -23,7 +24,7 @@
 #include "base/file.h"
 #include "train/recipe.h"
 
-enum { FORMAT = 2, MAX_CONFIG_BYTES = 1 << 20 };
+enum { FORMAT = 3, MAX_CONFIG_BYTES = 1 << 20 };
 
 /* ---- from options ---------------------------------------------------------------------------- */
 
@@ -92,7 +93,6 @@ vgg_status config_from_options(const vgg_train_options *options, const vgg_arch 
                       .batch = o->run.batch ? o->run.batch : r->batch,
                       .seed = o->seed,
                       .max_steps = o->max_steps,
-                      .no_eval = o->no_eval,
                       .save_seconds = fifteen_digits(o->save_seconds != 0 ? o->save_seconds : 600),
                       .threads = o->run.threads};
   snprintf(out->recipe, sizeof out->recipe, "%s", r->name);
@@ -142,8 +142,6 @@ vgg_status config_resume(run_config *config, const vgg_train_options *options, v
     status = err_set(err, VGG_BAD_VALUE,
                      "seed %" PRIu64 ": the run has %" PRIu64 " and cannot change it", o->seed,
                      config->seed);
-  if (status == VGG_OK && o->no_eval && !config->no_eval)
-    status = err_set(err, VGG_BAD_VALUE, "no-eval: the run evaluates and cannot change it");
   if (status == VGG_OK)
     status = same_number("save seconds", o->save_seconds, config->save_seconds, err);
   if (status == VGG_OK) status = same_choice("backend", o->run.backend, &config->backend, err);
@@ -164,20 +162,55 @@ vgg_status config_resume(run_config *config, const vgg_train_options *options, v
 
 /* ---- what data and plan made of it ----------------------------------------------------------- */
 
-static run_data data_of(const vgg_dataset *data) {
-  return (run_data){vgg_dataset_count(data), vgg_dataset_digest(data)};
+static data_mark mark_of(const vgg_dataset *data) {
+  return (data_mark){vgg_dataset_count(data), vgg_dataset_digest(data)};
 }
 
-vgg_status config_note_data(run_config *config, const vgg_dataset *train, const vgg_dataset *test,
-                            vgg_error *err) {
+/* The seed is the run's; a set that was opened some other way is the first pictures of its spec. */
+vgg_status config_note_data(run_config *config, const vgg_run_data *opened,
+                            const vgg_dataset *train, const vgg_dataset *held, vgg_error *err) {
   const char *spec = vgg_dataset_spec(train);
-  if (strlen(spec) >= sizeof config->data)
+  if (strlen(spec) >= sizeof config->data.spec)
     return err_set(err, VGG_BAD_VALUE, "data: its name has %zu characters, wanted at most %zu",
-                   strlen(spec), sizeof config->data - 1);
-  strcpy(config->data, spec);
-  config->train = data_of(train);
-  if (test) config->test = data_of(test);
+                   strlen(spec), sizeof config->data.spec - 1);
+  config->train = mark_of(train);
+  if (held) config->held = mark_of(held);
+  if (opened)
+    config->data = *opened;
+  else
+    config->data = (vgg_run_data){.limit = config->train.count, .test_limit = config->held.count};
+  strcpy(config->data.spec, spec);
+  config->data.seed = config->seed;
+  config->data.held = held ? vgg_dataset_split(held) : VGG_TRAIN;
   return VGG_OK;
+}
+
+static vgg_status same_data(const char *name, const vgg_dataset *data, const data_mark *own,
+                            vgg_error *err) {
+  const char *spec = vgg_dataset_spec(data);
+  if (vgg_dataset_count(data) != own->count)
+    return err_set(err, VGG_BAD_VALUE, "%s: %zu pictures, the run's %s set has %zu", spec,
+                   vgg_dataset_count(data), name, own->count);
+  if (vgg_dataset_digest(data) != own->digest)
+    return err_set(err, VGG_BAD_VALUE,
+                   "%s: the %s set has digest %016" PRIx64 ", the run's has %016" PRIx64, spec,
+                   name, vgg_dataset_digest(data), own->digest);
+  return VGG_OK;
+}
+
+vgg_status config_check_data(const run_config *config, const vgg_dataset *train,
+                             const vgg_dataset *held, vgg_error *err) {
+  const vgg_split own = config->data.held;
+  const vgg_status status = same_data("training", train, &config->train, err);
+  if (status != VGG_OK) return status;
+  if (!held && own != VGG_TRAIN)
+    return err_set(err, VGG_BAD_VALUE, "%s set: missing, the run has %zu pictures",
+                   vgg_split_name(own), config->held.count);
+  if (held && vgg_dataset_split(held) != own)
+    return err_set(err, VGG_BAD_VALUE, "%s: a %s set, the run is evaluated on %s",
+                   vgg_dataset_spec(held), vgg_split_name(vgg_dataset_split(held)),
+                   own == VGG_TRAIN ? "none" : vgg_split_name(own));
+  return held ? same_data(vgg_split_name(own), held, &config->held, err) : VGG_OK;
 }
 
 void config_note_plan(run_config *config, const plan *p) {
@@ -220,18 +253,30 @@ static json_t *arch_json(const vgg_arch *arch) {
 }
 
 static json_t *recipe_json(const run_config *c) {
-  return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:i, s:I, s:I, s:b, s:f}", "name",
-                   c->recipe, "optimizer", c->optimizer, "lr", c->lr, "momentum", c->momentum,
-                   "weight_decay", c->weight_decay, "clip_norm", c->clip_norm, "epochs", c->epochs,
-                   "batch", c->batch, "seed", (json_int_t)c->seed, "max_steps",
-                   (json_int_t)c->max_steps, "eval", !c->no_eval, "save_seconds", c->save_seconds);
+  return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:i, s:I, s:I, s:f}", "name", c->recipe,
+                   "optimizer", c->optimizer, "lr", c->lr, "momentum", c->momentum, "weight_decay",
+                   c->weight_decay, "clip_norm", c->clip_norm, "epochs", c->epochs, "batch",
+                   c->batch, "seed", (json_int_t)c->seed, "max_steps", (json_int_t)c->max_steps,
+                   "save_seconds", c->save_seconds);
 }
 
-static json_t *data_json(const run_data *d) {
-  if (d->count == 0) return json_null();
+/* *split NULL: of the training set, which needs no name. */
+static json_t *mark_json(const data_mark *m, const char *split) {
+  if (m->count == 0) return json_null();
   char digest[20];
-  snprintf(digest, sizeof digest, "%016" PRIx64, d->digest);
-  return json_pack("{s:I, s:s}", "count", (json_int_t)d->count, "digest", digest);
+  snprintf(digest, sizeof digest, "%016" PRIx64, m->digest);
+  return json_pack("{s:s*, s:I, s:s}", "split", split, "count", (json_int_t)m->count, "digest",
+                   digest);
+}
+
+json_t *config_data_json(const run_config *c) {
+  const vgg_run_data *d = &c->data;
+  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o}", "spec", d->spec, "class_order",
+                   *d->class_order ? d->class_order : "bytes", "exif",
+                   d->ignore_exif ? "ignore" : "apply", "limit", (json_int_t)d->limit, "test_limit",
+                   (json_int_t)d->test_limit, "val_split", d->val_split, "train",
+                   mark_json(&c->train, NULL), "held",
+                   mark_json(&c->held, vgg_split_name(d->held)));
 }
 
 static json_t *choice_json(const run_choice *c) {
@@ -248,16 +293,23 @@ static json_t *run_json(const run_config *c) {
 }
 
 json_t *config_to_json(const run_config *c, const plan *p) {
-  json_t *data = json_pack("{s:s, s:o, s:o}", "spec", c->data, "train", data_json(&c->train),
-                           "test", data_json(&c->test));
   return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "format", FORMAT, "vgg", vgg_version(),
-                   "arch", arch_json(p->arch), "recipe", recipe_json(c), "data", data, "run",
-                   run_json(c), "stages", config_stages(p));
+                   "arch", arch_json(p->arch), "recipe", recipe_json(c), "data",
+                   config_data_json(c), "run", run_json(c), "stages", config_stages(p));
 }
 
 char *config_recipe_line(const run_config *config) {
+  const vgg_run_data *d = &config->data;
   json_t *json = recipe_json(config);
-  if (json) json_object_set_new(json, "data", json_string(config->data));
+  if (json) {
+    json_object_set_new(json, "data", json_string(d->spec));
+    json_object_set_new(json, "class_order",
+                        json_string(*d->class_order ? d->class_order : "bytes"));
+    json_object_set_new(json, "limit", json_integer((json_int_t)d->limit));
+    json_object_set_new(json, "val_split", json_real(d->val_split));
+    json_object_set_new(json, "chosen_by",
+                        d->held == VGG_TRAIN ? json_null() : json_string(vgg_split_name(d->held)));
+  }
   char *line = json ? json_dumps(json, 0) : NULL;
   json_decref(json);
   return line;
@@ -277,9 +329,7 @@ static bool take_choice(json_t *run, const char *key, run_choice *out) {
          take_word(out->used, sizeof out->used, used);
 }
 
-static bool take_data(json_t *data, const char *key, run_data *out) {
-  json_t *json = json_object_get(data, key);
-  if (json_is_null(json)) return true;
+static bool take_mark(json_t *json, data_mark *out) {
   const char *digest;
   json_int_t count;
   int end = 0;
@@ -289,33 +339,58 @@ static bool take_data(json_t *data, const char *key, run_data *out) {
          digest[end] == 0;
 }
 
+static bool take_split(json_t *held, vgg_split *out) {
+  const char *name = json_string_value(json_object_get(held, "split"));
+  for (int s = 0; name && s < VGG_NUM_SPLITS; s++) {
+    if (strcmp(name, vgg_split_name((vgg_split)s)) != 0) continue;
+    *out = (vgg_split)s;
+    return true;
+  }
+  return false;
+}
+
+static bool take_data(json_t *json, run_config *out) {
+  vgg_run_data *d = &out->data;
+  const char *spec, *order, *exif;
+  json_int_t limit, test_limit;
+  json_t *train, *held;
+  if (json_unpack(json, "{s:s, s:s, s:s, s:I, s:I, s:F, s:o, s:o}", "spec", &spec, "class_order",
+                  &order, "exif", &exif, "limit", &limit, "test_limit", &test_limit, "val_split",
+                  &d->val_split, "train", &train, "held", &held) != 0)
+    return false;
+  d->ignore_exif = strcmp(exif, "ignore") == 0;
+  d->limit = (size_t)limit;
+  d->test_limit = (size_t)test_limit;
+  d->seed = out->seed;
+  if (limit < 0 || test_limit < 0 || !(d->val_split >= 0 && d->val_split < 1)) return false;
+  if (!json_is_null(held) && !(take_split(held, &d->held) && take_mark(held, &out->held)))
+    return false;
+  return take_word(d->spec, sizeof d->spec, spec) &&
+         take_word(d->class_order, sizeof d->class_order, order) && take_mark(train, &out->train);
+}
+
 static bool take_recipe(json_t *json, run_config *out) {
   const char *name, *optimizer;
   json_int_t seed, max_steps;
-  int eval;
-  if (json_unpack(json, "{s:s, s:s, s:F, s:F, s:F, s:F, s:i, s:i, s:I, s:I, s:b, s:F}", "name",
-                  &name, "optimizer", &optimizer, "lr", &out->lr, "momentum", &out->momentum,
+  if (json_unpack(json, "{s:s, s:s, s:F, s:F, s:F, s:F, s:i, s:i, s:I, s:I, s:F}", "name", &name,
+                  "optimizer", &optimizer, "lr", &out->lr, "momentum", &out->momentum,
                   "weight_decay", &out->weight_decay, "clip_norm", &out->clip_norm, "epochs",
                   &out->epochs, "batch", &out->batch, "seed", &seed, "max_steps", &max_steps,
-                  "eval", &eval, "save_seconds", &out->save_seconds) != 0)
+                  "save_seconds", &out->save_seconds) != 0)
     return false;
   out->seed = (uint64_t)seed;
   out->max_steps = (uint64_t)max_steps;
-  out->no_eval = !eval;
   return take_word(out->recipe, sizeof out->recipe, name) &&
          take_word(out->optimizer, sizeof out->optimizer, optimizer);
 }
 
 static bool take_all(json_t *json, run_config *out) {
-  json_t *data = json_object_get(json, "data"), *run = json_object_get(json, "run");
-  const char *spec;
+  json_t *run = json_object_get(json, "run");
   int format;
   return json_unpack(json, "{s:i}", "format", &format) == 0 && format == FORMAT &&
          take_recipe(json_object_get(json, "recipe"), out) &&
-         json_unpack(data, "{s:s}", "spec", &spec) == 0 &&
-         take_word(out->data, sizeof out->data, spec) && take_data(data, "train", &out->train) &&
-         take_data(data, "test", &out->test) && take_choice(run, "device", &out->device) &&
-         take_choice(run, "backend", &out->backend) &&
+         take_data(json_object_get(json, "data"), out) &&
+         take_choice(run, "device", &out->device) && take_choice(run, "backend", &out->backend) &&
          take_choice(run, "precision", &out->precision) &&
          take_choice(run, "winograd", &out->winograd) && take_choice(run, "isa", &out->isa) &&
          json_unpack(run, "{s:i}", "threads", &out->threads) == 0;
@@ -350,13 +425,9 @@ vgg_status config_read(const char *dir, run_config *out, json_t **stages, vgg_er
   return status;
 }
 
-vgg_status vgg_run_config_read(const char *dir, vgg_run_config *out, vgg_error *err) {
+vgg_status vgg_run_data_read(const char *dir, vgg_run_data *out, vgg_error *err) {
   run_config config;
   const vgg_status status = config_read(dir, &config, NULL, err);
-  if (status != VGG_OK) return status;
-  *out = (vgg_run_config){.train_limit = config.train.count,
-                          .test_limit = config.test.count,
-                          .no_eval = config.no_eval};
-  memcpy(out->data, config.data, sizeof out->data);
-  return VGG_OK;
+  if (status == VGG_OK) *out = config.data;
+  return status;
 }

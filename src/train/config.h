@@ -15,10 +15,11 @@ typedef struct run_choice {
   char asked[16], used[16];
 } run_choice;
 
-typedef struct run_data {
+/* What tells a data set from others. */
+typedef struct data_mark {
   size_t count; /* 0: none */
   uint64_t digest;
-} run_data;
+} data_mark;
 
 typedef struct run_config {
   char recipe[16];
@@ -26,12 +27,11 @@ typedef struct run_config {
   double lr, momentum, weight_decay, clip_norm; /* clip_norm 0: no limit */
   int epochs, batch;
   uint64_t seed, max_steps; /* max_steps 0: no limit */
-  bool no_eval;
   double save_seconds;
   run_choice device, backend, precision, winograd, isa;
   int threads;
-  char data[512]; /* the training set's spec */
-  run_data train, test;
+  vgg_run_data data;
+  data_mark train, held;
 } run_config;
 
 /* A new run's configuration: `options` (may be NULL) with the recipe's numbers filled in.
@@ -43,10 +43,17 @@ vgg_status config_from_options(const vgg_train_options *options, const vgg_arch 
  * device are taken over; VGG_BAD_VALUE if anything else is set and differs, with both values. */
 vgg_status config_resume(run_config *config, const vgg_train_options *options, vgg_error *err);
 
-/* Records which data the run learns from; test NULL: no evaluation. Fails with VGG_BAD_VALUE if the
- * data's spec is too long. */
-vgg_status config_note_data(run_config *config, const vgg_dataset *train, const vgg_dataset *test,
-                            vgg_error *err);
+/* Records which data the run learns from, and how they were opened (NULL: not known); held NULL: no
+ * evaluation. Fails with VGG_BAD_VALUE if the data's spec is too long. */
+vgg_status config_note_data(run_config *config, const vgg_run_data *opened,
+                            const vgg_dataset *train, const vgg_dataset *held, vgg_error *err);
+
+/* Are these the run's data? VGG_BAD_VALUE, with both values, if not. */
+vgg_status config_check_data(const run_config *config, const vgg_dataset *train,
+                             const vgg_dataset *held, vgg_error *err);
+
+/* The data as JSON, for config.json and for the checkpoint; NULL without memory. */
+json_t *config_data_json(const run_config *config);
 
 /* What the plan chose for device, precision, instruction set and threads becomes `used`. */
 void config_note_plan(run_config *config, const plan *p);

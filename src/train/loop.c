@@ -8,7 +8,7 @@
  *       forward, loss, backward, update            compute_seconds, the tutorial's timer
  *       metric += (loss * n, right answers, n)     weights before the update, dropout on
  *       train point when (i + 1) % (batches / 5) == 0 or at the last batch
- *     test accuracy, test point                    eval_seconds
+ *     held-out accuracy, held-out point            eval_seconds
  */
 #include <inttypes.h>
 #include <math.h>
@@ -45,11 +45,11 @@ static double seconds_left(const vgg_trainer *t, uint64_t steps) {
   if (s->step == 0) return NAN;
   const double left = steps > (uint64_t)s->step ? (double)(steps - (uint64_t)s->step) : 0;
   const double step = (s->wall_seconds - s->eval_seconds) / (double)s->step;
-  if (!t->test) return left * step;
+  if (!t->held) return left * step;
   const double ends = (double)(steps / (uint64_t)t->batches) - (double)s->epoch;
   const double eval =
       s->epoch > 0 ? s->eval_seconds / (double)s->epoch
-                   : s->compute_seconds / (double)s->images / 3 * (double)t->config.test.count;
+                   : s->compute_seconds / (double)s->images / 3 * (double)t->config.held.count;
   return left * step + (ends > 0 ? ends * eval : 0);
 }
 
@@ -69,8 +69,11 @@ static vgg_train_state view(const loop *l, vgg_train_when when) {
                            .lr = t->config.lr,
                            .train_loss = s->loss_sum / (double)s->seen,
                            .train_acc = (double)s->correct / (double)s->seen,
-                           .test_acc = s->test_acc,
-                           .test_loss = s->test_loss,
+                           .held = t->config.data.held,
+                           .held_acc = s->held_acc,
+                           .held_loss = s->held_loss,
+                           .best_acc = s->best_acc,
+                           .best_epoch = (int)s->best_epoch,
                            .step_loss = l->step_loss,
                            .compute_seconds = s->compute_seconds,
                            .data_wait_seconds = s->data_wait_seconds,
@@ -95,8 +98,8 @@ static metrics_record record_at(const loop *l, double x) {
                           .x = x,
                           .train_loss = NAN,
                           .train_acc = NAN,
-                          .test_acc = NAN,
-                          .test_loss = NAN,
+                          .held_acc = NAN,
+                          .held_loss = NAN,
                           .lr = state.lr,
                           .images_per_sec = state.examples_per_sec,
                           .wall = state.wall_seconds};
@@ -113,10 +116,10 @@ static vgg_status train_point(loop *l, vgg_error *err) {
   return metrics_add(&t->metrics, &r, err);
 }
 
-static vgg_status test_point(loop *l, vgg_error *err) {
+static vgg_status held_point(loop *l, vgg_error *err) {
   metrics_record r = record_at(l, (double)l->t->state.epoch + 1);
-  r.test_acc = l->t->state.test_acc;
-  r.test_loss = l->t->state.test_loss;
+  r.held_acc = l->t->state.held_acc;
+  r.held_loss = l->t->state.held_loss;
   return metrics_add(&l->t->metrics, &r, err);
 }
 
@@ -200,8 +203,8 @@ static vgg_status step(loop *l, vgg_error *err) {
 
 /* ---- an epoch -------------------------------------------------------------------------------- */
 
-/* Test accuracy of the weights as they stand, dropout off. A stop in between leaves the state
- * before the evaluation: a resume does the whole of it. */
+/* Accuracy on the held-out set of the weights as they stand, dropout off. A stop in between leaves
+ * the state before the evaluation: a resume does the whole of it. */
 static vgg_status evaluate(loop *l, vgg_error *err) {
   vgg_trainer *t = l->t;
   const double start = clock_seconds();
@@ -209,11 +212,11 @@ static vgg_status evaluate(loop *l, vgg_error *err) {
   size_t correct = 0, seen = 0;
   bool whole = false;
   vgg_train_state state = view(l, VGG_DURING_EVAL);
-  state.eval_total = t->config.test.count;
-  vgg_status status = loader_start(t->test, 0, 0, err);
+  state.eval_total = t->config.held.count;
+  vgg_status status = loader_start(t->held, 0, 0, err);
   while (status == VGG_OK && !whole && !l->stop) {
     const loader_batch *b;
-    status = loader_next(t->test, &b, err);
+    status = loader_next(t->held, &b, err);
     whole = status == VGG_OK && !b;
     if (status != VGG_OK || whole || b->n == 0) continue; /* 0: every picture was bad */
     engine_set_pixels(t->engine, b->n, b->pixels);
@@ -229,26 +232,30 @@ static vgg_status evaluate(loop *l, vgg_error *err) {
     tell(l, &state);
   }
   if (status != VGG_OK || !whole) return status;
-  if (seen == 0) return err_set(err, VGG_BAD_CONTENT, "test set: no picture can be used");
+  if (seen == 0)
+    return err_set(err, VGG_BAD_CONTENT, "%s set: no picture can be used",
+                   vgg_split_name(t->config.data.held));
   t->state.eval_seconds += clock_seconds() - start;
-  t->state.test_acc = (double)correct / (double)seen;
-  t->state.test_loss = loss_sum / (double)seen;
+  t->state.held_acc = (double)correct / (double)seen;
+  t->state.held_loss = loss_sum / (double)seen;
   return VGG_OK;
 }
 
-/* best.safetensors follows the test accuracy, the first on ties; without evaluation the newest. */
+/* best.safetensors follows the held-out accuracy, the first on ties; without evaluation the newest.
+ */
 static vgg_status end_epoch(loop *l, vgg_error *err) {
   vgg_trainer *t = l->t;
   run_state *s = &t->state;
   vgg_status status = VGG_OK;
-  if (t->test) {
+  if (t->held) {
     status = evaluate(l, err);
     if (status != VGG_OK || l->stop) return status;
-    status = test_point(l, err);
+    status = held_point(l, err);
     if (status != VGG_OK) return status;
   }
-  if (!t->test || !(s->test_acc <= s->best_acc)) {
-    s->best_acc = s->test_acc;
+  if (!t->held || !(s->held_acc <= s->best_acc)) {
+    s->best_acc = s->held_acc;
+    s->best_epoch = t->held ? s->epoch + 1 : 0;
     status = checkpoint_save_best(t, err);
     if (status != VGG_OK) return status;
   }

@@ -14,10 +14,15 @@
 #include "base/text.h"
 #include "vgg/report.h"
 
-static const char *const columns[METRICS_COLUMNS] = {
-    "step",     "epoch",     "x",  "train_loss",     "train_acc",
-    "test_acc", "test_loss", "lr", "images_per_sec", "wall",
-};
+static const char *column_name(const metrics *m, int i) {
+  static const char *const names[2][METRICS_COLUMNS] = {
+      {"step", "epoch", "x", "train_loss", "train_acc", "test_acc", "test_loss", "lr",
+       "images_per_sec", "wall"},
+      {"step", "epoch", "x", "train_loss", "train_acc", "val_acc", "val_loss", "lr",
+       "images_per_sec", "wall"},
+  };
+  return names[m->held == VGG_VALIDATION][i];
+}
 
 static void column_values(const metrics_record *r, double values[METRICS_COLUMNS]) {
   memcpy(values, r, sizeof *r);
@@ -33,11 +38,11 @@ static void add_number(text *t, double value) {
   text_add(t, "%s", s);
 }
 
-static void add_json_line(text *t, const metrics_record *r) {
+static void add_json_line(const metrics *m, text *t, const metrics_record *r) {
   double values[METRICS_COLUMNS];
   column_values(r, values);
   for (int i = 0; i < METRICS_COLUMNS; i++) {
-    text_add(t, "%s\"%s\": ", i ? ", " : "{", columns[i]);
+    text_add(t, "%s\"%s\": ", i ? ", " : "{", column_name(m, i));
     if (isfinite(values[i]))
       add_number(t, values[i]);
     else
@@ -46,8 +51,8 @@ static void add_json_line(text *t, const metrics_record *r) {
   text_add(t, "}\n");
 }
 
-static void add_csv_heading(text *t) {
-  for (int i = 0; i < METRICS_COLUMNS; i++) text_add(t, "%s%s", i ? "," : "", columns[i]);
+static void add_csv_heading(const metrics *m, text *t) {
+  for (int i = 0; i < METRICS_COLUMNS; i++) text_add(t, "%s%s", i ? "," : "", column_name(m, i));
   text_add(t, "\n");
 }
 
@@ -73,7 +78,7 @@ static vgg_status remember(metrics *m, const metrics_record *record, vgg_error *
   }
   m->records[m->count] = *record;
   m->points[m->count] =
-      (vgg_curve_point){record->x, record->train_loss, record->train_acc, record->test_acc};
+      (vgg_curve_point){record->x, record->train_loss, record->train_acc, record->held_acc};
   m->count++;
   return VGG_OK;
 }
@@ -107,7 +112,7 @@ static vgg_status put(const metrics *m, const char *name, text *t, put_function 
 static vgg_status draw(const metrics *m, const char *name, vgg_error *err) {
   char *path = path_join(m->dir, name);
   if (!path) return err_no_memory(err, name, strlen(m->dir));
-  const vgg_status status = vgg_curves_save(m->points, m->count, m->epochs, path, err);
+  const vgg_status status = vgg_curves_save(m->points, m->count, m->epochs, m->held, path, err);
   free(path);
   return status;
 }
@@ -122,15 +127,16 @@ static vgg_status draw_curves(const metrics *m, vgg_error *err) {
 #endif
 }
 
-vgg_status metrics_open(metrics *m, const char *dir, int epochs, const metrics_record *records,
-                        size_t count, vgg_error *err) {
+vgg_status metrics_open(metrics *m, const char *dir, int epochs, vgg_split held,
+                        const metrics_record *records, size_t count, vgg_error *err) {
   m->dir = dir;
   m->epochs = epochs;
+  m->held = held;
   vgg_status status = VGG_OK;
   text json = {0}, csv = {0};
-  add_csv_heading(&csv);
+  add_csv_heading(m, &csv);
   for (size_t i = 0; i < count && status == VGG_OK; i++) {
-    add_json_line(&json, &records[i]);
+    add_json_line(m, &json, &records[i]);
     add_csv_line(&csv, &records[i]);
     status = remember(m, &records[i], err);
   }
@@ -158,7 +164,7 @@ vgg_status metrics_add(metrics *m, const metrics_record *record, vgg_error *err)
   vgg_status status = remember(m, record, err);
   if (status != VGG_OK) return status;
   text json = {0}, csv = {0};
-  add_json_line(&json, record);
+  add_json_line(m, &json, record);
   status = put(m, "metrics.jsonl", &json, append, err);
   if (status != VGG_OK) return status;
   add_csv_line(&csv, record);

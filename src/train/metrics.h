@@ -2,6 +2,8 @@
  *
  * Metrics: one record for each point of the curves, in memory and in the run directory.
  *
+ * The held-out set's columns carry its name: test_acc or val_acc.
+ *
  *   metrics.jsonl  one JSON object a line; null where not measured
  *   metrics.csv    the same with a heading; empty where not measured
  *   curves.svg     replaced at every point; curves.png too where the build has cairo
@@ -17,7 +19,7 @@
 typedef struct metrics_record {
   double step, epoch, x; /* steps done; 1-based epoch; place in epochs */
   double train_loss, train_acc;
-  double test_acc, test_loss;
+  double held_acc, held_loss;
   double lr;
   double images_per_sec; /* by the tutorial's formula */
   double wall;           /* seconds from the start of the run */
@@ -28,6 +30,7 @@ enum { METRICS_COLUMNS = sizeof(metrics_record) / sizeof(double) };
 typedef struct metrics {
   const char *dir; /* borrowed */
   int epochs;      /* the curves' x axis */
+  vgg_split held;
   size_t count, capacity;
   metrics_record *records; /* [count], owned */
   vgg_curve_point *points; /* [count], owned */
@@ -35,8 +38,8 @@ typedef struct metrics {
 
 /* Takes `count` records over from a checkpoint (0 for a new run) and writes all files of `dir`
  * anew. *m is {0}. Fails with VGG_NO_MEMORY, VGG_NO_OUTPUT, VGG_IO. */
-vgg_status metrics_open(metrics *m, const char *dir, int epochs, const metrics_record *records,
-                        size_t count, vgg_error *err);
+vgg_status metrics_open(metrics *m, const char *dir, int epochs, vgg_split held,
+                        const metrics_record *records, size_t count, vgg_error *err);
 void metrics_close(metrics *m);
 
 /* Adds a record to memory and files. Fails with VGG_NO_MEMORY, VGG_NO_OUTPUT, VGG_IO. */

@@ -6,13 +6,13 @@
 #include "base/error.h"
 
 static const recipe recipes[] = {
-#define RECIPE(name, rule, lr, lr_alexnet, epochs, batch) \
-  {#name, #rule, lr, lr_alexnet, epochs, batch},
+#define RECIPE(name, rule, lr, lr_alexnet, epochs, batch, test_chooses) \
+  {#name, #rule, lr, lr_alexnet, epochs, batch, test_chooses},
 #include "train/recipes.def"
 #undef RECIPE
 };
 
-#define RECIPE(name, rule, lr, lr_alexnet, epochs, batch) " " #name
+#define RECIPE(name, rule, lr, lr_alexnet, epochs, batch, test_chooses) " " #name
 static const char recipe_names[] =
 #include "train/recipes.def"
     ;

@@ -13,6 +13,7 @@ typedef struct recipe {
   const char *rule;
   double lr, lr_alexnet;
   int epochs, batch;
+  bool test_chooses; /* `best` by the test set where data has no validation set */
 } recipe;
 
 /* NULL means the first recipe, d2l. Fails with VGG_BAD_VALUE, naming those that there are. */

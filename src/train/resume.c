@@ -7,21 +7,6 @@
 #include "base/error.h"
 #include "train/trainer.h"
 
-static vgg_status same_data(const char *name, const vgg_dataset *data, const run_data *own,
-                            vgg_error *err) {
-  if (!data)
-    return err_set(err, VGG_BAD_VALUE, "%s set: missing, the run has %zu pictures", name,
-                   own->count);
-  if (vgg_dataset_count(data) != own->count)
-    return err_set(err, VGG_BAD_VALUE, "%s: %zu pictures, the run's %s set has %zu",
-                   vgg_dataset_spec(data), vgg_dataset_count(data), name, own->count);
-  if (vgg_dataset_digest(data) != own->digest)
-    return err_set(err, VGG_BAD_VALUE,
-                   "%s: the %s set has digest %016" PRIx64 ", the run's has %016" PRIx64,
-                   vgg_dataset_spec(data), name, vgg_dataset_digest(data), own->digest);
-  return VGG_OK;
-}
-
 /* The state must fit the data: a loader starts at its batch. */
 static vgg_status check_state(const vgg_trainer *t, vgg_error *err) {
   const run_state *s = &t->state;
@@ -64,10 +49,10 @@ static vgg_status go_on(vgg_trainer *t, const char *dir, const vgg_train_options
     status =
         err_set(err, VGG_BAD_VALUE, "out %s: the run is in %s and stays there", options->out, dir);
   if (status == VGG_OK) status = config_resume(&t->config, options, err);
-  if (status == VGG_OK) status = same_data("training", t->train_data, &t->config.train, err);
-  if (status == VGG_OK && !t->config.no_eval)
-    status = same_data("test", t->test_data, &t->config.test, err);
+  if (status == VGG_OK) status = config_check_data(&t->config, t->train_data, t->held_data, err);
   if (status == VGG_OK) status = checkpoint_load(t, dir, &records, &count, err);
+  if (status == VGG_OK && options && options->channels > t->model->preprocess.channels)
+    status = err_set(err, VGG_BAD_VALUE, "channels replicate: the run has luma and keeps it");
   if (status == VGG_OK) status = trainer_prepare(t, err);
   if (status == VGG_OK) status = check_state(t, err);
   if (status == VGG_OK) {
@@ -77,15 +62,16 @@ static vgg_status go_on(vgg_trainer *t, const char *dir, const vgg_train_options
     status = trainer_save_config(t, err);
   }
   if (status == VGG_OK)
-    status = metrics_open(&t->metrics, t->dir, t->config.epochs, records, count, err);
+    status = metrics_open(&t->metrics, t->dir, t->config.epochs, t->config.data.held, records,
+                          count, err);
   json_decref(stages);
   free(records);
   return status;
 }
 
-vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train, const vgg_dataset *test,
+vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train, const vgg_dataset *held,
                               const vgg_train_options *options, vgg_trainer **out, vgg_error *err) {
-  vgg_trainer *t = trainer_new(train, test, options);
+  vgg_trainer *t = trainer_new(train, held, options);
   if (!t) return err_no_memory(err, "trainer", sizeof *t);
   const vgg_status status = go_on(t, dir, options, err);
   if (status != VGG_OK) {

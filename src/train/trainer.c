@@ -37,11 +37,10 @@ static vgg_status make_loader(const vgg_trainer *t, const vgg_dataset *data, boo
 static vgg_status make_loaders(vgg_trainer *t, vgg_error *err) {
   vgg_status status = check_data(t->model->arch, t->train_data, "training", err);
   if (status == VGG_OK) status = make_loader(t, t->train_data, true, &t->train, err);
-  if (status != VGG_OK || t->config.no_eval) return status;
-  if (!t->test_data)
-    return err_set(err, VGG_BAD_VALUE, "test set: missing; a run without one needs no-eval");
-  status = check_data(t->model->arch, t->test_data, "test", err);
-  return status == VGG_OK ? make_loader(t, t->test_data, false, &t->test, err) : status;
+  if (status != VGG_OK || !t->held_data) return status;
+  status = check_data(t->model->arch, t->held_data, vgg_split_name(vgg_dataset_split(t->held_data)),
+                      err);
+  return status == VGG_OK ? make_loader(t, t->held_data, false, &t->held, err) : status;
 }
 
 static const char *used_or_asked(const run_choice *c) { return *c->used ? c->used : c->asked; }
@@ -96,9 +95,10 @@ void trainer_fill_options(vgg_trainer *t) {
                                    .epochs = c->epochs,
                                    .seed = c->seed,
                                    .max_steps = c->max_steps,
-                                   .no_eval = c->no_eval,
                                    .save_seconds = c->save_seconds,
                                    .out = t->dir,
+                                   .data = &t->config.data,
+                                   .channels = t->model->preprocess.channels,
                                    .run = {.device = c->device.used,
                                            .backend = c->backend.asked,
                                            .precision = c->precision.used,
@@ -157,26 +157,31 @@ static vgg_status start(vgg_trainer *t, const vgg_arch *arch, const vgg_train_op
   vgg_status status = config_from_options(options, arch, &t->config, err);
   if (status == VGG_OK) status = vgg_model_create(arch, t->config.seed, &t->model, err);
   if (status == VGG_OK) status = name_classes(t, err);
-  if (status == VGG_OK) status = trainer_make_rule(t, err);
+  if (status == VGG_OK)
+    status = config_note_data(&t->config, options ? options->data : NULL, t->train_data,
+                              t->held_data, err);
+  if (status != VGG_OK) return status;
+  t->model->preprocess.ignore_exif = t->config.data.ignore_exif;
+  t->model->preprocess.channels = options ? options->channels : VGG_CHANNELS_LUMA;
+  status = trainer_make_rule(t, err);
   if (status == VGG_OK) status = trainer_prepare(t, err);
   if (status != VGG_OK) return status;
-  t->state.test_acc = t->state.test_loss = t->state.best_acc = NAN;
+  t->state.held_acc = t->state.held_loss = t->state.best_acc = NAN;
   t->unsaved = true;
-  status =
-      config_note_data(&t->config, t->train_data, t->config.no_eval ? NULL : t->test_data, err);
-  if (status == VGG_OK) status = rundir_create(t, options ? options->out : NULL, err);
+  status = rundir_create(t, options ? options->out : NULL, err);
   if (status != VGG_OK) return status;
   trainer_fill_options(t);
   status = trainer_save_config(t, err);
-  if (status == VGG_OK) status = metrics_open(&t->metrics, t->dir, t->config.epochs, NULL, 0, err);
+  if (status == VGG_OK)
+    status = metrics_open(&t->metrics, t->dir, t->config.epochs, t->config.data.held, NULL, 0, err);
   if (status != VGG_OK) give_directory_back(t);
   return status;
 }
 
 vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *train,
-                              const vgg_dataset *test, const vgg_train_options *options,
+                              const vgg_dataset *held, const vgg_train_options *options,
                               vgg_trainer **out, vgg_error *err) {
-  vgg_trainer *t = trainer_new(train, test, options);
+  vgg_trainer *t = trainer_new(train, held, options);
   if (!t) return err_no_memory(err, "trainer", sizeof *t);
   const vgg_status status = start(t, arch, options, err);
   if (status != VGG_OK) {
@@ -187,12 +192,12 @@ vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *train,
   return VGG_OK;
 }
 
-vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test,
+vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *held,
                          const vgg_train_options *options) {
   vgg_trainer *t = calloc(1, sizeof *t);
   if (!t) return NULL;
   t->train_data = train;
-  t->test_data = test;
+  t->held_data = held;
   t->max_bad = options ? options->max_bad : 0;
   t->lock = -1;
   return t;
@@ -201,7 +206,7 @@ vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test,
 void vgg_trainer_close(vgg_trainer *t) {
   if (!t) return;
   loader_close(t->train);
-  loader_close(t->test);
+  loader_close(t->held);
   engine_close(t->engine);
   vgg_model_close(t->model);
   for (int i = 0; i < OP_RULE_MAX_STATES; i++) mem_free(t->rule_states[i]);
@@ -220,7 +225,7 @@ const vgg_model *vgg_trainer_model(const vgg_trainer *t) { return t->model; }
 const char *vgg_trainer_note(const vgg_trainer *t) { return t->note; }
 
 const char *vgg_trainer_bad(const vgg_trainer *t, vgg_split split, size_t i) {
-  const loader *l = split == VGG_TRAIN ? t->train : split == VGG_TEST ? t->test : NULL;
+  const loader *l = split == VGG_TRAIN ? t->train : split == t->config.data.held ? t->held : NULL;
   return l && i < loader_bad(l) ? loader_bad_line(l, i) : NULL;
 }
 

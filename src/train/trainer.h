@@ -26,9 +26,10 @@
 typedef struct run_state {
   int64_t epoch, batch;                 /* where the next step is */
   int64_t step, images;                 /* done in the whole run */
+  int64_t best_epoch;                   /* of best_acc, from 1 on; 0: none */
   int64_t correct, seen;                /* in this epoch: right answers, pictures ... */
   double loss_sum;                      /* ... and the sum of their losses */
-  double test_acc, test_loss, best_acc; /* NaN before the first evaluation */
+  double held_acc, held_loss, best_acc; /* NaN before the first evaluation */
   double compute_seconds, data_wait_seconds, eval_seconds, wall_seconds;
 } run_state;
 
@@ -42,8 +43,8 @@ struct vgg_trainer {
   engine *engine; /* on the model's values */
   const op_rule *rule;
   float *rule_states[OP_RULE_MAX_STATES];    /* [rule->states][params.floats], owned */
-  const vgg_dataset *train_data, *test_data; /* borrowed */
-  loader *train, *test;                      /* test NULL without evaluation */
+  const vgg_dataset *train_data, *held_data; /* borrowed */
+  loader *train, *held;                      /* held NULL without evaluation */
   double max_bad;                            /* for them */
   int batches;                               /* in an epoch */
   run_state state;
@@ -56,7 +57,7 @@ struct vgg_trainer {
 
 /* An empty trainer for these data sets (borrowed) with what no run keeps of the options (may be
  * NULL); NULL without memory. */
-vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *test,
+vgg_trainer *trainer_new(const vgg_dataset *train, const vgg_dataset *held,
                          const vgg_train_options *options);
 
 /* Finds the rule of t->config and makes its arrays for t->model, all zero. Fails with

@@ -69,7 +69,7 @@ static void whole_epochs(void **state) {
   static const vgg_shape inputs[] = {{1, 24, 24}, {1, SIDE_H, SIDE_W}, {1, 3, 11}};
   for (int c = 0; c < 4 * 4 * 3 * 2; c++) {
     const loader_options o = {.data = f->data,
-                              .rule = {inputs[c / 16 % 3], c % 2},
+                              .rule = {.input = inputs[c / 16 % 3], .invert = c % 2},
                               .batch = batches[c / 4 % 4],
                               .shuffle = c / 48,
                               .seed = 5,
@@ -90,7 +90,7 @@ static void whole_epochs(void **state) {
 static void from_the_middle(void **state) {
   const fixture *f = *state;
   const loader_options o = {
-      .data = f->data, .rule = {{1, 24, 24}, false}, .batch = 5, .shuffle = true, .workers = 2};
+      .data = f->data, .rule = {.input = {1, 24, 24}}, .batch = 5, .shuffle = true, .workers = 2};
   loader *l = create(o);
   for (size_t first = 0; first <= 8; first++) {
     assert_int_equal(loader_start(l, 9, first, NULL), VGG_OK);
@@ -106,7 +106,7 @@ static void from_the_middle(void **state) {
 static void begun_anew_while_busy(void **state) {
   const fixture *f = *state;
   const loader_options o = {
-      .data = f->data, .rule = {{1, 24, 24}, false}, .batch = 4, .shuffle = true, .workers = 3};
+      .data = f->data, .rule = {.input = {1, 24, 24}}, .batch = 4, .shuffle = true, .workers = 3};
   loader *l = create(o);
   for (uint32_t epoch = 0; epoch < 200; epoch++) {
     assert_int_equal(loader_start(l, epoch, epoch % 3, NULL), VGG_OK);
@@ -118,8 +118,10 @@ static void begun_anew_while_busy(void **state) {
 static void closed_while_busy(void **state) {
   const fixture *f = *state;
   for (int i = 0; i < 60; i++) {
-    loader *l = create((loader_options){
-        .data = f->data, .rule = {{1, 24, 24}, true}, .batch = 3, .workers = 1 + i % 4});
+    loader *l = create((loader_options){.data = f->data,
+                                        .rule = {.input = {1, 24, 24}, .invert = true},
+                                        .batch = 3,
+                                        .workers = 1 + i % 4});
     if (i % 3 > 0) loader_start(l, 0, 0, NULL);
     if (i % 3 > 1) next(l);
     loader_close(l);
@@ -131,7 +133,7 @@ static void closed_while_busy(void **state) {
 static void lent_until_the_next_call(void **state) {
   const fixture *f = *state;
   const loader_options o = {
-      .data = f->data, .rule = {{1, 24, 24}, false}, .batch = 2, .workers = 3};
+      .data = f->data, .rule = {.input = {1, 24, 24}}, .batch = 2, .workers = 3};
   loader *l = create(o);
   assert_int_equal(loader_start(l, 0, 0, NULL), VGG_OK);
   for (size_t k = 0; k < loader_batches(l); k++) {
@@ -144,7 +146,7 @@ static void lent_until_the_next_call(void **state) {
 
 static void refusals(void **state) {
   const fixture *f = *state;
-  const loader_options good = {.data = f->data, .rule = {{1, 24, 24}, false}, .batch = 2};
+  const loader_options good = {.data = f->data, .rule = {.input = {1, 24, 24}}, .batch = 2};
   const loader_batch *b;
   loader *l;
   vgg_error err;

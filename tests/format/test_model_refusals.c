@@ -116,7 +116,7 @@ static void test_exchanged_pieces(void **state) {
       /* preprocessing and recipe */
       {"\"vgg.preprocess\"", "\"vgg.preprocesx\"", "no metadata vgg.preprocess"},
       {"pillow-L", "opencv", "grey is 'opencv', this vgg does 'pillow-L' only"},
-      {"\\\"exif\\\"", "\\\"exof\\\"", "exif is 'not a word'"},
+      {"\\\"exif\\\"", "\\\"exof\\\"", "exif is neither 'apply' nor 'ignore'"},
       {"\\\"invert\\\": false", "\\\"invert\\\": 0", "wanted input, invert"},
       {"\\\"scale\\\": \\\"1/255\\\"", "\\\"scale\\\": \\\"1/255\\\", \\\"mean\\\": 0", "no more"},
       {"\"vgg.recipe\"", "\"vgg.recipx\"", "no metadata vgg.recipe"},

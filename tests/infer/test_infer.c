@@ -249,8 +249,9 @@ static void test_ties(void **state) {
 
 static void test_names_that_differ(void **state) {
   (void)state;
-  static const char *const theirs[CLASSES] = {"cat", "dog", "2", "hen"};
+  static const char *const theirs[CLASSES] = {"cat", "hen", "2", "dog"};
   const char *ours[NET_CLASSES] = {"cat", "dog", "cow", "hen", "pig"};
+  static const int wanted[CLASSES] = {0, 3, 2, 1};
   vgg_model *model = make_model(1, NET_CLASSES);
   assert_int_equal(vgg_model_set_classes(model, ours, NULL), VGG_OK);
   vgg_predictor *predictor = make_predictor(model, 8);
@@ -260,12 +261,36 @@ static void test_names_that_differ(void **state) {
     assert_int_equal(class_table_add(&data->store->classes, theirs[i]), i);
   vgg_evaluation *e = NULL;
   vgg_error err;
+  int map[CLASSES];
+  assert_int_equal(vgg_class_map(model, data, map, NULL), VGG_OK);
+  assert_memory_equal(map, wanted, sizeof map);
   assert_int_equal(vgg_evaluate(predictor, data, NULL, NULL, &e, NULL), VGG_OK);
+  for (int i = 0; i < CLASSES; i++) { /* a row of the confusion holds the class of that name */
+    size_t row = 0;
+    for (int k = 0; k < NET_CLASSES; k++) row += e->confusion[wanted[i] * NET_CLASSES + k];
+    assert_int_equal(row, COUNT / CLASSES + (COUNT % CLASSES > i));
+  }
   vgg_evaluation_free(e);
+  ours[2] = "2";
+  ours[0] = "x";
+  ours[4] = "cat"; /* found by its name, wherever it is */
+  assert_int_equal(vgg_model_set_classes(model, ours, NULL), VGG_OK);
+  assert_int_equal(vgg_class_map(model, data, map, NULL), VGG_OK);
+  assert_int_equal(map[0], 4);
+  ours[1] = "1"; /* nobody has named it, but it is hen's number */
+  ours[3] = "3";
+  assert_int_equal(vgg_model_set_classes(model, ours, NULL), VGG_OK);
+  assert_int_equal(vgg_class_map(model, data, map, NULL), VGG_OK);
+  assert_int_equal(map[1], 1);
+  ours[2] = "hen";
+  assert_int_equal(vgg_model_set_classes(model, ours, NULL), VGG_OK);
+  assert_int_equal(vgg_class_map(model, data, map, &err), VGG_BAD_VALUE);
+  assert_non_null(strstr(err.message, "'hen' and '2' would both be the model's 'hen'"));
+  ours[0] = "cat", ours[1] = "dog", ours[2] = "cow", ours[4] = "pig";
   ours[3] = "cock";
   assert_int_equal(vgg_model_set_classes(model, ours, NULL), VGG_OK);
   assert_int_equal(vgg_evaluate(predictor, data, NULL, NULL, &e, &err), VGG_BAD_VALUE);
-  assert_non_null(strstr(err.message, "class 3 is 'hen', in the model 'cock'"));
+  assert_non_null(strstr(err.message, "class 1 is 'hen', which the model does not know"));
   vgg_dataset_close(data);
   vgg_predictor_close(predictor);
   vgg_model_close(model);

@@ -98,7 +98,7 @@ static void test_golden_curve(void **state) {
                                     point(1.5, 0.75, 0.6, NAN), point(2, 0.5, 0.75, 0.75)};
   vgg_error err;
   for (int again = 0; again < 2; again++) { /* and so replaced once */
-    if (vgg_curves_save(points, 4, 2, in_folder("c.svg"), &err) != VGG_OK)
+    if (vgg_curves_save(points, 4, 2, VGG_TEST, in_folder("c.svg"), &err) != VGG_OK)
       fail_msg("%s", err.message);
   }
   char *got = take(in_folder("c.svg"), NULL);
@@ -116,7 +116,7 @@ static void test_golden_curve(void **state) {
 static void test_values_become_pixels(void **state) {
   (void)state;
   const vgg_curve_point points[] = {point(1, 2, 1, NAN), point(2, 1, NAN, 1)};
-  assert_int_equal(vgg_curves_save(points, 2, 4, in_folder("c.svg"), NULL), VGG_OK);
+  assert_int_equal(vgg_curves_save(points, 2, 4, VGG_TEST, in_folder("c.svg"), NULL), VGG_OK);
   char *got = take(in_folder("c.svg"), NULL);
   /* x: 54 + 488 * {1, 2} / 4; y: 18 + 334 * {0.05, 1.05} / 1.1 */
   assert_non_null(strstr(got, "<polyline points=\"176,33.18 298,336.82\""));
@@ -134,7 +134,7 @@ static size_t markers(const char *svg) { return occurrences(svg, "<circle") - 1;
 
 static char *curve(const vgg_curve_point *points, size_t count, int epochs) {
   vgg_error err;
-  if (vgg_curves_save(points, count, epochs, in_folder("c.svg"), &err) != VGG_OK)
+  if (vgg_curves_save(points, count, epochs, VGG_TEST, in_folder("c.svg"), &err) != VGG_OK)
     fail_msg("%s", err.message);
   char *svg = take(in_folder("c.svg"), NULL);
   check_xml(svg);
@@ -255,7 +255,7 @@ static void test_png(void **state) {
   vgg_error err;
 #ifdef VGG_HAVE_CAIRO
   size_t size;
-  assert_int_equal(vgg_curves_save(&one, 1, 1, in_folder("c.png"), &err), VGG_OK);
+  assert_int_equal(vgg_curves_save(&one, 1, 1, VGG_TEST, in_folder("c.png"), &err), VGG_OK);
   char *png = take(in_folder("c.png"), &size);
   assert_true(size > 1000);
   assert_memory_equal(png, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
@@ -269,7 +269,7 @@ static void test_png(void **state) {
   vgg_arch_close(arch);
 #else
   (void)big_endian;
-  assert_int_equal(vgg_curves_save(&one, 1, 1, in_folder("c.png"), &err), VGG_ABSENT);
+  assert_int_equal(vgg_curves_save(&one, 1, 1, VGG_TEST, in_folder("c.png"), &err), VGG_ABSENT);
   assert_non_null(strstr(err.message, "c.png: this build has no cairo and writes .svg only"));
 #endif
 }
@@ -282,10 +282,10 @@ static void test_refusals(void **state) {
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     char wanted[200];
     snprintf(wanted, sizeof wanted, "%s: wanted a name that ends in .svg or .png", wrong[i]);
-    assert_int_equal(vgg_curves_save(&one, 1, 1, wrong[i], &err), VGG_BAD_VALUE);
+    assert_int_equal(vgg_curves_save(&one, 1, 1, VGG_TEST, wrong[i], &err), VGG_BAD_VALUE);
     assert_string_equal(err.message, wanted);
   }
-  assert_int_equal(vgg_curves_save(&one, 1, 0, in_folder("c.svg"), &err), VGG_BAD_VALUE);
+  assert_int_equal(vgg_curves_save(&one, 1, 0, VGG_TEST, in_folder("c.svg"), &err), VGG_BAD_VALUE);
   assert_string_equal(err.message, "epochs 0: wanted at least 1");
   static const char *const absent[] = {"none/c.svg",
 #ifdef VGG_HAVE_CAIRO
@@ -293,9 +293,10 @@ static void test_refusals(void **state) {
 #endif
   };
   for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++)
-    assert_int_equal(vgg_curves_save(&one, 1, 1, in_folder(absent[i]), &err), VGG_NO_OUTPUT);
+    assert_int_equal(vgg_curves_save(&one, 1, 1, VGG_TEST, in_folder(absent[i]), &err),
+                     VGG_NO_OUTPUT);
   assert_int_equal(mkdir(in_folder("d.svg"), 0700), 0);
-  assert_int_equal(vgg_curves_save(&one, 1, 1, in_folder("d.svg"), &err), VGG_NO_OUTPUT);
+  assert_int_equal(vgg_curves_save(&one, 1, 1, VGG_TEST, in_folder("d.svg"), &err), VGG_NO_OUTPUT);
   assert_int_equal(rmdir(in_folder("d.svg")), 0);
 }
 
@@ -321,7 +322,7 @@ static void test_terminal(void **state) {
   char *text = NULL;
   /* 63 columns of 2 dots: x 0.5 is dot 0.25 * 125 = 31, the right one of column 15. 6 rows of 4:
    * loss 2 is dot 0, test 0.625 dot 1.375 / 1.75 * 23 = 18, which is in row 4. */
-  assert_int_equal(vgg_curves_text(points, 4, 2, 72, 9, &text, NULL), VGG_OK);
+  assert_int_equal(vgg_curves_text(points, 4, 2, VGG_TEST, 72, 9, &text, NULL), VGG_OK);
   assert_string_equal(text,
                       "   2.00 ┤               ⠈⠉⠒⠒⠢⠤⠤⣀⣀⡀                                      \n"
                       "        │                        ⠈⠉⠑⠒⠒⠤⠤⢄⣀                              \n"
@@ -333,7 +334,7 @@ static void test_terminal(void **state) {
                       "         0                                                       epoch 2\n"
                       "         ⠒⠒⠒ train loss   ⠂⠐ ⠂ train acc   ● test acc\n");
   free(text);
-  assert_int_equal(vgg_curves_text(points, 4, 2, 75, 9, &text, NULL), VGG_OK);
+  assert_int_equal(vgg_curves_text(points, 4, 2, VGG_TEST, 75, 9, &text, NULL), VGG_OK);
   assert_non_null(strstr(text, "⠒⠒⠒ train loss 0.500   ⠂⠐ ⠂ train acc 0.750   ● test acc 0.750\n"));
   free(text);
 }
@@ -348,8 +349,9 @@ static void test_terminal_sizes(void **state) {
       for (size_t count = 0; count <= 3; count++) {
         char *text = NULL;
         int lines, width;
-        assert_int_equal(vgg_curves_text(points, count, 5, widths[w], heights[h], &text, NULL),
-                         VGG_OK);
+        assert_int_equal(
+            vgg_curves_text(points, count, 5, VGG_TEST, widths[w], heights[h], &text, NULL),
+            VGG_OK);
         measure(text, &lines, &width);
         assert_int_equal(lines, heights[h]);
         assert_true(width <= widths[w]);
@@ -357,10 +359,10 @@ static void test_terminal_sizes(void **state) {
       }
   char *text = NULL;
   vgg_error err;
-  assert_int_equal(vgg_curves_text(points, 3, 5, 53, 9, &text, &err), VGG_BAD_VALUE);
+  assert_int_equal(vgg_curves_text(points, 3, 5, VGG_TEST, 53, 9, &text, &err), VGG_BAD_VALUE);
   assert_string_equal(err.message, "curves of 53 x 9 characters: wanted 54 x 5 to 1000 x 1000");
-  assert_int_equal(vgg_curves_text(points, 3, 5, 80, 4, &text, &err), VGG_BAD_VALUE);
-  assert_int_equal(vgg_curves_text(points, 3, 0, 80, 9, &text, &err), VGG_BAD_VALUE);
+  assert_int_equal(vgg_curves_text(points, 3, 5, VGG_TEST, 80, 4, &text, &err), VGG_BAD_VALUE);
+  assert_int_equal(vgg_curves_text(points, 3, 0, VGG_TEST, 80, 9, &text, &err), VGG_BAD_VALUE);
   assert_null(text);
 }
 

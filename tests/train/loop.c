@@ -29,7 +29,7 @@ static size_t curve_of(int batches, double *x, size_t max) {
     const bool last = i == count - 1; /* the test point */
     x[i] = points[i].x;
     assert_true(isnan(points[i].train_loss) == last && isnan(points[i].train_acc) == last);
-    assert_true(isnan(points[i].test_acc) == !last);
+    assert_true(isnan(points[i].held_acc) == !last);
   }
   vgg_trainer_close(trainer);
   tiny_close(&t);
@@ -74,7 +74,7 @@ static bool watch(const vgg_train_state *s, void *user) {
   } else if (s->when == VGG_AFTER_EPOCH) {
     w->epochs++;
     assert_int_equal(s->batch, 6);
-    assert_true(s->test_acc >= 0 && s->test_acc <= 1 && s->test_loss > 0);
+    assert_true(s->held_acc >= 0 && s->held_acc <= 1 && s->held_loss > 0);
   } else {
     w->evals++;
     assert_int_equal(s->eval_total, 9);
@@ -99,7 +99,7 @@ static void what_the_callback_sees(void **state) {
   assert_int_equal(w.evals, 2 * 3);
   assert_int_equal(final.epoch, 1);
   assert_int_equal(final.images, 46);
-  assert_true(final.test_acc == w.last.test_acc && final.train_loss == w.last.train_loss);
+  assert_true(final.held_acc == w.last.held_acc && final.train_loss == w.last.train_loss);
   assert_true(final.examples_per_sec == 46 / final.compute_seconds);
   vgg_trainer_close(trainer);
   tiny_close(&t);
@@ -130,10 +130,10 @@ static double loss_of_best(const tiny *t) {
 static bool watch_best(const vgg_train_state *s, void *user) {
   best_watch *w = user;
   if (s->when != VGG_AFTER_EPOCH) return false;
-  w->ties += s->test_acc == w->acc;
-  if (s->test_acc > w->acc) {
-    w->acc = s->test_acc;
-    w->loss = s->test_loss;
+  w->ties += s->held_acc == w->acc;
+  if (s->held_acc > w->acc) {
+    w->acc = s->held_acc;
+    w->loss = s->held_loss;
   }
   assert_near(loss_of_best(w->t), w->loss, 1e-6);
   return false;
@@ -161,12 +161,11 @@ static void without_evaluation(void **state) {
   tiny t;
   tiny_open(&t, 20, 4);
   vgg_train_options options = tiny_options(tiny_path(&t, "run"));
-  options.no_eval = true;
   vgg_trainer *trainer;
   assert_int_equal(vgg_trainer_create(t.arch, t.train, NULL, &options, &trainer, NULL), VGG_OK);
   vgg_train_state final;
   assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, &final, NULL), VGG_OK);
-  assert_true(isnan(final.test_acc));
+  assert_true(isnan(final.held_acc));
   const vgg_curve_point *points;
   assert_int_equal(vgg_trainer_curve(trainer, &points), 10);
   vgg_model *best;
@@ -298,7 +297,7 @@ static void it_learns(void **state) {
   vgg_trainer *trainer = tiny_create(&t, "run", options);
   vgg_train_state final;
   assert_int_equal(vgg_trainer_run(trainer, NULL, NULL, &final, NULL), VGG_OK);
-  assert_true(final.test_acc > .3); /* guessing gets .1, give or take .03 */
+  assert_true(final.held_acc > .3); /* guessing gets .1, give or take .03 */
   vgg_trainer_close(trainer);
   tiny_close(&t);
 }

@@ -122,10 +122,6 @@ static void data_that_does_not_fit(void **state) {
   assert_int_equal(try_create(&t, tiny_options(NULL), "run", NULL), VGG_BAD_VALUE);
   t.arch = ours;
   vgg_arch_close(arch);
-  vgg_dataset *test = t.test;
-  t.test = NULL;
-  assert_int_equal(try_create(&t, tiny_options(NULL), "run", "no-eval"), VGG_BAD_VALUE);
-  t.test = test;
   assert_false(path_exists(tiny_path(&t, "run")));
   tiny_close(&t);
 }
@@ -144,12 +140,13 @@ static void configuration(void **state) {
   assert_string_equal(vgg_model_recipe(vgg_trainer_model(trainer))[0] == '{' ? "" : "JSON", "");
   vgg_trainer_close(trainer);
 
-  vgg_run_config config;
-  assert_int_equal(vgg_run_config_read(tiny_path(&t, "run"), &config, NULL), VGG_OK);
-  assert_string_equal(config.data, vgg_dataset_spec(t.train));
-  assert_int_equal(config.train_limit, PICTURES);
-  assert_int_equal(config.test_limit, TESTS);
-  assert_false(config.no_eval);
+  vgg_run_data data;
+  assert_int_equal(vgg_run_data_read(tiny_path(&t, "run"), &data, NULL), VGG_OK);
+  assert_string_equal(data.spec, vgg_dataset_spec(t.train));
+  assert_int_equal(data.limit, PICTURES);
+  assert_int_equal(data.test_limit, TESTS);
+  assert_int_equal(data.held, VGG_TEST);
+  assert_true(data.val_split == 0 && data.seed == 5 && !data.ignore_exif);
 
   char *text = tiny_read(&t, "run", "config.json");
   json_t *json = json_loads(text, 0, NULL);
