@@ -5,15 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "preview.h"
 
 static const char help[] =
     "vgg data: what is in a data set, and what is wrong with it\n"
     "\n"
     "  vgg data pictures              train/, val/ and test/ with a folder for every\n"
     "                                 class, or one such folder\n"
-    "  vgg data list.csv              lines of path,label\n"
     "  vgg data cifar10:DIR --json    as --data of the other commands\n"
+    "  vgg data list.csv --preview grid.png --augment jitter,flip,pca\n"
     "\n"
     "Reads every picture: counts, sizes, channels, balance of the classes, pictures\n"
     "that are in more than one set (the same pixels), those that cannot be read and\n"
@@ -22,13 +22,18 @@ static const char help[] =
     "  --class-order bytes|natural|file   number classes by the bytes of their names,\n"
     "                    with numbers in them in order, or by classes.txt [bytes]\n"
     "  --exif apply|ignore   turn pictures as the camera was held, or not [apply]\n"
-    "  --threads N       [the processors of the machine]\n"
-    "  --json            one JSON object\n";
+    "  --threads N --json     [the processors of the machine]; one JSON object\n"
+    "  --preview FILE.png     no report, but a few pictures as they are and as the\n"
+    "                    first epochs of train --augment LIST --input CxHxW --seed N\n"
+    "                    --exif X see them. LIST, values with what they are without:\n"
+    "                    crop=.08 | jitter=256-512 | pad=4, flip, brightness=.4,\n"
+    "                    contrast=.4, saturation=.4, pca=.1, cutout=112, mixup=.2\n";
 
 typedef struct data_command {
   const char *class_order, *exif;
   uint64_t threads;
   bool json;
+  preview_options preview;
 } data_command;
 
 static const vgg_dataset *any_split(const vgg_data_report *r) { return r->splits[VGG_TRAIN].data; }
@@ -229,6 +234,15 @@ static void print_notes(const vgg_data_report *r) {
   }
 }
 
+static int make_preview(const char *spec, const data_command *a, const vgg_data_options *options) {
+  vgg_dataset *data = NULL;
+  vgg_error err;
+  vgg_status status = vgg_dataset_open_with(spec, VGG_TRAIN, options, &data, &err);
+  if (status == VGG_OK) status = preview_save(data, &a->preview, &err);
+  vgg_dataset_close(data);
+  return status == VGG_OK ? 0 : cli_error(&err);
+}
+
 int cmd_data(int argc, char **argv) {
   data_command a = {.exif = "apply"};
   opt_list list = {.help = help, .operand = "DATA", .min_operands = 1, .max_operands = 1};
@@ -236,10 +250,17 @@ int cmd_data(int argc, char **argv) {
   opt_choice(&list, "exif", "apply|ignore", &a.exif);
   opt_whole(&list, "threads", 1, 4096, &a.threads);
   opt_flag(&list, "json", &a.json);
+  opt_text(&list, "preview", &a.preview.path);
+  opt_text(&list, "augment", &a.preview.augment);
+  opt_shape(&list, "input", &a.preview.input);
+  opt_whole(&list, "seed", 0, UINT64_MAX, &a.preview.seed);
   int code;
   if (!opt_parse(&list, argc, argv, &code)) return code;
+  if (a.preview.path == NULL && (a.preview.augment != NULL || a.preview.input.c != 0))
+    return cli_fail(CLI_USAGE, "--augment and --input: found no --preview, which they are for");
   const vgg_data_options options = {.class_order = a.class_order,
                                     .decode = {.ignore_exif = strcmp(a.exif, "ignore") == 0}};
+  if (a.preview.path != NULL) return make_preview(list.operands[0], &a, &options);
   vgg_data_report *report = NULL;
   vgg_error err;
   if (vgg_data_inspect(list.operands[0], &options, (int)a.threads,

@@ -118,6 +118,23 @@ VGG_API const char *vgg_dataset_note(const vgg_dataset *data, size_t i);
  * their names and sizes. */
 VGG_API uint64_t vgg_dataset_digest(const vgg_dataset *data);
 
+/* ---- random changes of training pictures ------------------------------------------------------
+ */
+
+/* The i-th change that there is, with a line about it; NULL behind the last. A list of changes is
+ * text, "flip,pad=4,jitter=256-512": names with or without values of their own. */
+VGG_API const char *vgg_augment_name_at(size_t i, const char **about);
+
+/* What a picture becomes as sample `sample` of an epoch of a run, mixup apart.
+ *   list    changes; NULL and "" mean none
+ *   rule    borrowed; channels, invert and, where no change says otherwise, size as it says
+ *   image   borrowed
+ *   pixels  [input.h][input.w][input.c], written
+ * Fails with VGG_BAD_VALUE (the list, or as vgg_preprocess_apply), VGG_NO_MEMORY. */
+VGG_API vgg_status vgg_augment_apply(const char *list, const vgg_preprocess *rule,
+                                     const vgg_image *image, uint64_t seed, uint32_t epoch,
+                                     uint32_t sample, uint8_t *pixels, vgg_error *err);
+
 /* ---- looking a dataset over ------------------------------------------------------------------ */
 
 /* What the pictures of a split are. */

@@ -88,6 +88,10 @@ typedef struct vgg_preprocess {
 VGG_API vgg_status vgg_preprocess_apply(const vgg_preprocess *rule, const vgg_image *image,
                                         uint8_t *pixels, vgg_error *err);
 
+/* Writes a PNG file, replaced atomically. Fails with VGG_BAD_VALUE (no pixels), VGG_NO_OUTPUT,
+ * VGG_IO, VGG_NO_MEMORY. */
+VGG_API vgg_status vgg_image_write_png(const vgg_image *image, const char *path, vgg_error *err);
+
 /* Resizes as Pillow 13 does, byte for byte: bilinear, antialiased when shrinking, a horizontal pass
  * rounded to bytes and then a vertical one; the vertical one first when the height shrinks by more
  * than twice as many pixels as the width, where older Pillows differ by one in a few pixels.

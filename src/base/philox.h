@@ -18,6 +18,7 @@ typedef enum philox_purpose {
   PHILOX_ORDER = 2,   /* block = draw / 4, epoch */
   PHILOX_DROPOUT = 3, /* sample = dataset index, epoch, block = layer * 2^16 + unit / 4 */
   PHILOX_SPLIT = 4,   /* sample = picture of the set that is divided */
+  PHILOX_AUGMENT = 5, /* sample = dataset index, for mixup batch, epoch, block = change * 64 + k */
 } philox_purpose;
 
 static inline void philox(uint64_t seed, philox_purpose purpose, uint32_t epoch, uint32_t sample,

@@ -42,12 +42,14 @@ typedef struct worker {
   pthread_t thread;
   preprocessor *prepare; /* has scratch, so one for each thread */
   vgg_shape prepared;    /* what pictures it is for */
+  uint8_t *scratch;      /* of one prepared picture, where pictures are changed */
 } worker;
 
 struct loader {
   loader_options options;
   size_t picture; /* bytes of one prepared picture */
   size_t batches;
+  uint32_t epoch;
   uint8_t *arena;
   uint32_t *order; /* [count of the dataset] */
   slot slots[SLOTS];
@@ -97,16 +99,36 @@ size_t loader_bytes(vgg_shape input, int batch, size_t count) {
   return sizeof(loader) + total;
 }
 
-/* The worker's preprocessor, made anew when the picture's size is another one than before. */
-static vgg_status prepare_for(worker *w, const vgg_image *image, vgg_error *err) {
+/* The worker's preprocessor, made anew when the picture's size is another one than before, or the
+ * part of it that is wanted. */
+static vgg_status prepare_for(worker *w, const vgg_image *image, const preprocess_part *part,
+                              vgg_error *err) {
   const vgg_shape s = w->prepared;
-  if (w->prepare && s.c == image->channels && s.h == image->height && s.w == image->width)
+  if (!part && w->prepare && s.c == image->channels && s.h == image->height && s.w == image->width)
     return VGG_OK;
   preprocessor_close(w->prepare);
   w->prepare = NULL;
-  w->prepared = (vgg_shape){image->channels, image->height, image->width};
-  return preprocessor_create(&w->owner->options.rule, image->channels, image->height, image->width,
-                             &w->prepare, err);
+  w->prepared =
+      part ? (vgg_shape){0, 0, 0} : (vgg_shape){image->channels, image->height, image->width};
+  return preprocessor_create_part(&w->owner->options.rule, image->channels, image->height,
+                                  image->width, part, &w->prepare, err);
+}
+
+/* A decoded picture, changed as the epoch has it. */
+static vgg_status make_input(worker *w, uint32_t id, const vgg_image *image, uint8_t *out,
+                             vgg_error *err) {
+  const loader_options *o = &w->owner->options;
+  const augment_key key = {o->seed, w->owner->epoch, id};
+  preprocess_part part;
+  const bool other =
+      augmentation_part(&o->augment, &key, &o->rule, image->height, image->width, &part);
+  const vgg_status status = prepare_for(w, image, other ? &part : NULL, err);
+  if (status != VGG_OK) return status;
+  preprocessor_run(w->prepare, image->pixels, out);
+  if (!o->augment.any) return VGG_OK;
+  vgg_image made = {o->rule.input.c, o->rule.input.h, o->rule.input.w, out};
+  augmentation_apply(&o->augment, &key, &made, w->scratch);
+  return VGG_OK;
 }
 
 static vgg_status make_picture(worker *w, uint32_t id, uint8_t *out, vgg_error *err) {
@@ -118,8 +140,7 @@ static vgg_status make_picture(worker *w, uint32_t id, uint8_t *out, vgg_error *
   bool owned;
   vgg_status status = dataset_picture(data->store, place, &decode, &image, &owned, err);
   if (status != VGG_OK) return status;
-  status = prepare_for(w, &image, err);
-  if (status == VGG_OK) preprocessor_run(w->prepare, image.pixels, out);
+  status = make_input(w, id, &image, out, err);
   if (owned) vgg_image_free(&image);
   if (status != VGG_BAD_VALUE) return status;
   char *path = owned ? dataset_file(data->store, place) : NULL;
@@ -150,7 +171,9 @@ static bool make_batch(worker *w, size_t b, slot *s) {
                                           : err_no_memory(&s->err, "loader", sizeof err);
     }
   }
-  s->batch = (loader_batch){(int)n, s->pixels, s->labels, s->ids};
+  const augment_key key = {l->options.seed, l->epoch, (uint32_t)b};
+  const float share = augmentation_mix(&l->options.augment, &key, (int)n, l->picture, s->pixels);
+  s->batch = (loader_batch){(int)n, s->pixels, s->labels, s->ids, share};
   return true;
 }
 
@@ -198,8 +221,10 @@ static vgg_status create_workers(loader *l, vgg_error *err) {
   for (int i = 0; i < o->workers; i++) {
     worker *w = &l->workers[i];
     w->owner = l;
-    const vgg_status status = prepare_for(w, &like, err);
+    const vgg_status status = prepare_for(w, &like, NULL, err);
     if (status != VGG_OK) return err_prefix(err, status, vgg_dataset_spec(o->data));
+    if (o->augment.any && !(w->scratch = malloc(l->picture)))
+      return err_no_memory(err, "loader", l->picture);
   }
   return VGG_OK;
 }
@@ -224,7 +249,6 @@ static vgg_status allocate(loader *l, vgg_error *err) {
   layout lay;
   if (!lay_out(input, o->batch, count, &lay) || !(l->arena = mem_alloc(lay.total)))
     return err_no_memory(err, "loader", loader_bytes(input, o->batch, count));
-  l->picture = (size_t)input.c * (size_t)input.h * (size_t)input.w;
   l->batches = (count + (size_t)o->batch - 1) / (size_t)o->batch;
   uint8_t *p = l->arena;
   for (int i = 0; i < SLOTS; i++) {
@@ -269,7 +293,9 @@ vgg_status loader_create(const loader_options *options, loader **out, vgg_error 
   if (status != VGG_OK) return status;
   loader *l = calloc(1, sizeof *l);
   if (!l) return err_no_memory(err, "loader", sizeof *l);
+  const vgg_shape in = options->rule.input;
   l->options = *options;
+  l->picture = (size_t)in.c * (size_t)in.h * (size_t)in.w;
   if (l->options.workers == 0) l->options.workers = default_workers(options->data);
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->work, NULL);
@@ -294,8 +320,10 @@ void loader_close(loader *l) {
   pthread_cond_broadcast(&l->work);
   pthread_mutex_unlock(&l->lock);
   for (int i = 0; i < l->num_running; i++) pthread_join(l->workers[i].thread, NULL);
-  for (int i = 0; l->workers && i < l->options.workers; i++)
+  for (int i = 0; l->workers && i < l->options.workers; i++) {
     preprocessor_close(l->workers[i].prepare);
+    free(l->workers[i].scratch);
+  }
   pthread_cond_destroy(&l->made);
   pthread_cond_destroy(&l->work);
   pthread_mutex_destroy(&l->lock);
@@ -325,6 +353,7 @@ vgg_status loader_start(loader *l, uint32_t epoch, size_t first, vgg_error *err)
   else
     for (uint32_t i = 0; i < count; i++) l->order[i] = i;
   for (int i = 0; i < SLOTS; i++) l->slots[i].ready = false;
+  l->epoch = epoch;
   l->held = l->taken = first;
   l->end = l->batches;
   l->lent = false;

@@ -2,7 +2,8 @@
  *
  * Loaders: batches made ahead of time by their own threads.
  *
- *   dataset -> order of the epoch -> decoded, resized as the model's rule says -> batch
+ *   dataset -> order of the epoch -> decoded, resized as the model's rule says, or at random, and
+ *   changed at random -> batch
  *
  * What a batch holds depends on (seed, epoch, its number) alone, never on the threads.
  *
@@ -15,8 +16,7 @@
 
 #include <stdbool.h>
 
-#include "vgg/data.h"
-#include "vgg/image.h"
+#include "data/augmentation.h"
 
 typedef struct loader_options {
   const vgg_dataset *data; /* borrowed until loader_close */
@@ -24,8 +24,9 @@ typedef struct loader_options {
   int batch;
   bool shuffle; /* by Philox from (seed, epoch); else the dataset's order */
   uint64_t seed;
-  int workers;    /* threads; more than 3 only wait; 0 means 1, or for files up to 3 */
-  double max_bad; /* share of the pictures that may be bad; 0 means .01, negative none */
+  augmentation augment; /* {0}: none */
+  int workers;          /* threads; more than 3 only wait; 0 means 1, or for files up to 3 */
+  double max_bad;       /* share of the pictures that may be bad; 0 means .01, negative none */
 } loader_options;
 
 typedef struct loader_batch {
@@ -33,6 +34,7 @@ typedef struct loader_batch {
   const uint8_t *pixels; /* [n][h][w][c] */
   const int32_t *labels; /* [n] */
   const uint32_t *ids;   /* [n] dataset indices */
+  float share;           /* of picture i in row i, the rest is of n-1-i; 1 without mixup */
 } loader_batch;
 
 typedef struct loader loader;

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "image/luma.h"
-#include "image/resize.h"
 
 enum { MOST_SIDE = 65536 };
 
@@ -23,9 +22,7 @@ struct preprocessor {
   uint8_t *narrow; /* [outputs], when grey becomes colour: that is cheapest at the end */
 };
 
-/* The smallest size with the picture's aspect that covers the wanted one; the longer side is
- * truncated, as torchvision's Resize(int) does. */
-static bool cover(int height, int width, vgg_shape want, int *out_h, int *out_w) {
+bool preprocess_cover(int height, int width, vgg_shape want, int *out_h, int *out_w) {
   int64_t h = want.h, w = want.w;
   if ((int64_t)want.h * width >= (int64_t)want.w * height)
     w = (int64_t)want.h * width / height;
@@ -63,16 +60,34 @@ static vgg_status check(const vgg_preprocess *rule, int channels, int height, in
   return VGG_OK;
 }
 
-vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int height, int width,
-                               preprocessor **out, vgg_error *err) {
+/* What the centre crop keeps of the covering resize. */
+static vgg_status rule_part(const vgg_preprocess *rule, int height, int width,
+                            preprocess_part *part, vgg_error *err) {
   const vgg_shape want = rule->input;
-  vgg_status status = check(rule, channels, height, width, err);
-  if (status) return status;
   const int side = rule->shorter_side;
   int h, w;
-  if (!cover(height, width, side ? (vgg_shape){want.c, side, side} : want, &h, &w))
+  if (!preprocess_cover(height, width, side ? (vgg_shape){want.c, side, side} : want, &h, &w))
     return err_set(err, VGG_BAD_VALUE, "picture: %dx%d is too narrow to cover %dx%d", height, width,
                    want.h, want.w);
+  *part = (preprocess_part){.rows = {h, crop_start(h, want.h), want.h},
+                            .columns = {w, crop_start(w, want.w), want.w}};
+  return VGG_OK;
+}
+
+vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int height, int width,
+                               preprocessor **out, vgg_error *err) {
+  return preprocessor_create_part(rule, channels, height, width, NULL, out, err);
+}
+
+vgg_status preprocessor_create_part(const vgg_preprocess *rule, int channels, int height, int width,
+                                    const preprocess_part *part, preprocessor **out,
+                                    vgg_error *err) {
+  const vgg_shape want = rule->input;
+  preprocess_part own;
+  vgg_status status = check(rule, channels, height, width, err);
+  if (!status && !part) status = rule_part(rule, height, width, &own, err);
+  if (status) return status;
+  if (!part) part = &own;
   preprocessor *p = calloc(1, sizeof *p);
   if (!p) return err_no_memory(err, "preprocess", sizeof *p);
   const int resized = want.c < channels ? want.c : channels;
@@ -87,9 +102,10 @@ vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int hei
     status = err_no_memory(err, "preprocess", p->samples + p->outputs);
     goto done;
   }
-  status = resizer_create_window(
-      height, width, resized, (resizer_window){h, crop_start(h, want.h), want.h},
-      (resizer_window){w, crop_start(w, want.w), want.w}, &p->resize, err);
+  status = part->of_picture ? resizer_create_box(part->rows, part->columns, resized, want.h, want.w,
+                                                 &p->resize, err)
+                            : resizer_create_window(height, width, resized, part->rows,
+                                                    part->columns, &p->resize, err);
   if (status) goto done;
   *out = p;
   p = NULL;

@@ -9,9 +9,11 @@
 #ifndef IMAGE_PREPROCESS_H
 #define IMAGE_PREPROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "image/resize.h"
 #include "vgg/image.h"
 
 typedef struct preprocessor preprocessor;
@@ -21,6 +23,23 @@ typedef struct preprocessor preprocessor;
  * does not replicate; VGG_NO_MEMORY. */
 vgg_status preprocessor_create(const vgg_preprocess *rule, int channels, int height, int width,
                                preprocessor **out, vgg_error *err);
+
+/* Which part of a picture becomes the input, where it is not the rule's. */
+typedef struct preprocess_part {
+  bool of_picture; /* the windows are parts of the picture, which are resized to the input; else the
+                      picture is resized to the windows' sizes, and they are parts of that */
+  resizer_window rows, columns;
+} preprocess_part;
+
+/* The same for a part; NULL: the rule's. Fails also with VGG_BAD_VALUE when a window leaves its
+ * whole. */
+vgg_status preprocessor_create_part(const vgg_preprocess *rule, int channels, int height, int width,
+                                    const preprocess_part *part, preprocessor **out,
+                                    vgg_error *err);
+
+/* The smallest size with the picture's aspect that covers want.h x want.w; the longer side is
+ * truncated, as torchvision's Resize(int) does. False when it is beyond counting. */
+bool preprocess_cover(int height, int width, vgg_shape want, int *out_h, int *out_w);
 
 /* Allocates nothing; one thread at a time.
  *   in   [height][width][channels], borrowed
