@@ -16,6 +16,8 @@ static const char help[] =
     "                names; a model file; a run directory: its best.safetensors\n"
     "  OUT           a model file: safetensors with torchvision's names, which\n"
     "                PyTorch reads too; replaced if it is there\n"
+    "  --channels X  for grey pictures: replicate, they become three equal channels;\n"
+    "                sum-filters, the net becomes a grey one; luma [IN's]\n"
     "  --classes N   a new last layer for so many classes [the one in IN]\n"
     "  --seed N      of its weights [0]\n"
     "Net, width, classes and input are read from names and shapes; a tensor that is\n"
@@ -23,6 +25,7 @@ static const char help[] =
     "find public files.\n";
 
 typedef struct convert_args {
+  const char *channels;
   uint64_t classes, seed;
 } convert_args;
 
@@ -44,6 +47,9 @@ static vgg_status convert(const convert_args *a, char **paths, vgg_model **model
   vgg_status status = vgg_model_load(paths[0], model, err);
   if (status == VGG_OK && a->classes > 0)
     status = vgg_model_new_head(*model, (int)a->classes, a->seed, err);
+  const bool sum = a->channels != NULL && strcmp(a->channels, "sum-filters") == 0;
+  if (status == VGG_OK && sum) status = vgg_model_sum_filters(*model, err);
+  if (status == VGG_OK && !sum) cli_set_channels(*model, a->channels);
   if (status == VGG_OK) status = vgg_model_save(*model, paths[1], err);
   return status;
 }
@@ -51,6 +57,7 @@ static vgg_status convert(const convert_args *a, char **paths, vgg_model **model
 int cmd_convert(int argc, char **argv) {
   convert_args a = {0};
   opt_list list = {.help = help, .operand = "IN OUT", .min_operands = 2, .max_operands = 2};
+  opt_choice(&list, "channels", "luma|replicate|sum-filters", &a.channels);
   opt_whole(&list, "classes", 1, 65536, &a.classes);
   opt_whole(&list, "seed", 0, UINT64_MAX, &a.seed);
   int code;

@@ -61,6 +61,11 @@ VGG_API const char *vgg_model_class_name(const vgg_model *model, int label); /* 
 VGG_API const vgg_preprocess *vgg_model_preprocess(const vgg_model *model);  /* lent */
 /* How pictures of other channels than the net's become its input, from now on. */
 VGG_API void vgg_model_set_channels(vgg_model *model, vgg_channels channels);
+/* Makes a colour net a grey one: the first layer's filters become the sums over their channels, so
+ * that grey pictures give what they gave as three equal channels (where the channels' means and
+ * deviations differ, but for the picture's rim, which is padded with other zeros). On failure the
+ * model stays as it was. Fails with VGG_BAD_VALUE (not 3 channels), VGG_NO_MEMORY. */
+VGG_API vgg_status vgg_model_sum_filters(vgg_model *model, vgg_error *err);
 /* The recipe that trained it as one line of JSON, "{}" when none did; lent. */
 VGG_API const char *vgg_model_recipe(const vgg_model *model);
 /* names  [classes], UTF-8, copied. Fails with VGG_BAD_VALUE (not UTF-8), VGG_NO_MEMORY. */
