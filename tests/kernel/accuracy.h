@@ -2,8 +2,6 @@
  *
  * Accuracy as a contract: on N(0, 1) data, from 32 channels up, a row's rms error is at most 3
  * times (forward, backward-data) or 5 times (backward-weights) that of oneDNN's fp32 convolution.
- * Backward-weights sums over images and places: of those at least as many as 32 channels have
- * products, 288.
  */
 #ifndef TESTS_KERNEL_ACCURACY_H
 #define TESTS_KERNEL_ACCURACY_H

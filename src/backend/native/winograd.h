@@ -108,13 +108,14 @@ typedef struct wg_kernels {
   cpu_isa isa;
   double error;    /* bound of its sums, see error_factor in backend.h */
   int panel, wide; /* most rows of a panel, and output channels; wide is a multiple of 16 */
-  /* `count` tiles from number `first` become V, in panels of `rows`. */
-  void (*input)(const wg_grid *g, const wg_source *x, size_t first, int count, int rows, float *V,
-                size_t plane);
-  /* Likewise their 4x4 tiles become the first `count` of `tiles` of D; adds every value to
-   * sums[C rounded up to wide]. */
+  /* `count` tiles from number `first` become V, in panels of `rows`. Not `transformed`: the 36
+   * values themselves. */
+  void (*input)(const wg_grid *g, const wg_source *x, size_t first, int count, int rows,
+                bool transformed, float *V, size_t plane);
+  /* Likewise their 4x4 tiles become the first `count` of `tiles` of D, of 16 values if not
+   * transformed; adds every value to sums[C rounded up to wide]. */
   void (*gradient)(const wg_grid *g, const wg_source *dz, size_t first, int count, int tiles,
-                   float *D, size_t plane, float *sums);
+                   bool transformed, float *D, size_t plane, float *sums);
   /* product[rows - 1][i] takes the first 16 (i + 1) of the `wide` output channels; the rest of m is
    * not written. */
   const wg_product (*product)[2];

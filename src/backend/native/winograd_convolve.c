@@ -110,7 +110,8 @@ static void convolve_range(const wg_stage *s, strip_work w, size_t first, size_t
     const size_t next = w.first + w.count;
     wg_ahead ahead = wg_look_ahead(&s->grid, w.x, next, wg_next_block(stop - next, block),
                                    times * (size_t)w.panels.count);
-    s->kernels->input(&s->grid, w.x, w.first, (int)w.count, w.panels.rows, scratch, w.v_plane);
+    s->kernels->input(&s->grid, w.x, w.first, (int)w.count, w.panels.rows, true, scratch,
+                      w.v_plane);
     for (int strip = 0; strip < strips; strip++)
       multiply_strip(s, &w, strip, 0, w.panels.count, &ahead, M);
   }
@@ -133,7 +134,8 @@ static void transform_panels(const wg_stage *s, const strip_work *w, int p, int 
   const size_t tile = (size_t)(p * w->panels.rows), end = (size_t)(stop * w->panels.rows);
   if (p < stop)
     s->kernels->input(&s->grid, w->x, w->first + tile, (int)(wg_least(end, w->count) - tile),
-                      w->panels.rows, V + tile * (size_t)wg_round(w->x->C, WG_LANES), w->v_plane);
+                      w->panels.rows, true, V + tile * (size_t)wg_round(w->x->C, WG_LANES),
+                      w->v_plane);
 }
 
 static void convolve_together(const wg_stage *s, strip_work w, size_t tiles, float *scratch) {

@@ -7,6 +7,8 @@
  *             order
  *   large S   the threads transform a block of tiles together and then divide S, by strip of output
  *             channels and point: there is one S, and it passes by once for many tiles
+ *   few products   likewise, but tap by tap from the tiles' values themselves: the rounding of a
+ *             transform, nothing beside that of a long sum, would be several times a short one's
  *
  * Which way is taken, and all numbers of groups and tiles, depend on the shape alone.
  */
@@ -15,7 +17,8 @@
 
 #include "backend/native/winograd_stage.h"
 
-enum { BLOCK = 28, BLOCK_TOGETHER = 128, CHUNK = 8, GROUPS = 8 };
+enum { BLOCK = 28, BLOCK_TOGETHER = 128, CHUNK = 8, GROUPS = 8, TAPS = 3 };
+enum { FEW_PRODUCTS = 9 * 32 }; /* of a sum; forward's shortest within the bound on accuracy */
 
 static bool is_large(int C, int K) {
   enum { BOUND = 32 << 20 };
@@ -66,8 +69,8 @@ static void reduce_group(const wg_stage *s, const wg_source *x, const wg_source 
                         wg_look_ahead(&s->grid, dz, next, following, times)};
     const size_t vp = v_plane(count, x->C), dp = d_plane(s, count, dz->C);
     float *V = scratch, *D = scratch + WG_POINTS * vp;
-    k->input(&s->grid, x, t, (int)count, (int)count, V, vp);
-    k->gradient(&s->grid, dz, t, (int)count, (int)count, D, dp, sums);
+    k->input(&s->grid, x, t, (int)count, (int)count, true, V, vp);
+    k->gradient(&s->grid, dz, t, (int)count, (int)count, true, D, dp, sums);
     for (size_t call = 0; call < calls; call++) {
       const size_t strip = call / WG_POINTS, p = call % WG_POINTS;
       k->accumulate((int)count, c16, t == first, V + p * vp,
@@ -90,10 +93,11 @@ static void reduce_groups(const wg_stage *s, size_t tiles, const wg_source *x, c
                  sums + g * padded);
 }
 
-/* ---- large S --------------------------------------------------------------------------------- */
+/* ---- large S or few products ----------------------------------------------------------------- */
 
 typedef struct block_work {
   const wg_source *x, *dz;
+  bool transformed; /* else V holds 6x6, D 4x4 values of a tile, and S the nine taps */
   size_t first, count, v_plane, d_plane;
   float *V, *D;
 } block_work;
@@ -104,16 +108,36 @@ static void transform_chunk(const wg_stage *s, const block_work *b, size_t chunk
   const size_t tile = chunk * CHUNK;
   const int count = (int)wg_least(b->count - tile, CHUNK), all = (int)b->count;
   memset(sums, 0, (size_t)wg_round(b->dz->C, k->wide) * sizeof *sums);
-  k->input(&s->grid, b->x, b->first + tile, count, all, b->V + tile * WG_LANES, b->v_plane);
-  k->gradient(&s->grid, b->dz, b->first + tile, count, all, b->D + tile * (size_t)k->wide,
-              b->d_plane, sums);
+  k->input(&s->grid, b->x, b->first + tile, count, all, b->transformed, b->V + tile * WG_LANES,
+           b->v_plane);
+  k->gradient(&s->grid, b->dz, b->first + tile, count, all, b->transformed,
+              b->D + tile * (size_t)k->wide, b->d_plane, sums);
+}
+
+/* One point, or one tap, of a strip of output channels: S of it. */
+static void reduce_unit(const wg_stage *s, const block_work *b, size_t strip, size_t p, bool fresh,
+                        float *S) {
+  const int c16 = wg_round(b->x->C, WG_LANES) / WG_LANES, count = (int)b->count;
+  const float *D = b->D + strip * b->count * (size_t)s->kernels->wide;
+  wg_ahead nothing = {0};
+  if (b->transformed) {
+    s->kernels->accumulate(count, c16, fresh, b->V + p * b->v_plane, D + p * b->d_plane, S,
+                           &nothing);
+    return;
+  }
+  for (size_t i = 0; i < 4; i++)
+    for (size_t j = 0; j < 4; j++)
+      s->kernels->accumulate(count, c16, fresh && i + j == 0,
+                             b->V + ((i + p / TAPS) * 6 + j + p % TAPS) * b->v_plane,
+                             D + (4 * i + j) * b->d_plane, S, &nothing);
 }
 
 static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, float *S, float *sums,
                          float *db) {
   const wg_kernels *k = s->kernels;
   const int threads = s->base.env.threads, c16 = wg_round(b->x->C, WG_LANES) / WG_LANES;
-  const size_t units = (size_t)(wg_strips(s, b->dz->C) * WG_POINTS);
+  const size_t per_strip = b->transformed ? WG_POINTS : TAPS * TAPS;
+  const size_t units = (size_t)wg_strips(s, b->dz->C) * per_strip;
   const size_t s_step = (size_t)(c16 * WG_LANES * k->wide), chunks = chunks_of(b->count);
   const size_t padded = (size_t)wg_round(b->dz->C, k->wide);
 #pragma omp parallel num_threads(threads)
@@ -122,13 +146,8 @@ static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, flo
     for (size_t chunk = 0; chunk < chunks; chunk++)
       transform_chunk(s, b, chunk, sums + chunk * padded);
 #pragma omp for schedule(static)
-    for (size_t unit = 0; unit < units; unit++) {
-      const size_t strip = unit / WG_POINTS, p = unit % WG_POINTS;
-      wg_ahead nothing = {0};
-      k->accumulate((int)b->count, c16, fresh, b->V + p * b->v_plane,
-                    b->D + p * b->d_plane + strip * b->count * (size_t)k->wide, S + unit * s_step,
-                    &nothing);
-    }
+    for (size_t unit = 0; unit < units; unit++)
+      reduce_unit(s, b, unit / per_strip, unit % per_strip, fresh, S + unit * s_step);
   }
   for (int i = 0; i < b->dz->C; i++) {
     float sum = fresh ? 0 : db[i];
@@ -138,9 +157,10 @@ static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, flo
 }
 
 static void reduce_together(const wg_stage *s, size_t tiles, const wg_source *x,
-                            const wg_source *dz, float *scratch, float *S, float *sums, float *db) {
+                            const wg_source *dz, bool transformed, float *scratch, float *S,
+                            float *sums, float *db) {
   const size_t block = block_tiles(x->C, dz->C);
-  block_work b = {.x = x, .dz = dz};
+  block_work b = {.x = x, .dz = dz, .transformed = transformed};
   for (; b.first < tiles; b.first += b.count) {
     b.count = wg_next_block(tiles - b.first, block);
     b.v_plane = v_plane(b.count, x->C), b.d_plane = d_plane(s, b.count, dz->C);
@@ -149,17 +169,33 @@ static void reduce_together(const wg_stage *s, size_t tiles, const wg_source *x,
   }
 }
 
-/* ---- both ------------------------------------------------------------------------------------ */
+/* dw [K][3][3][C] from S [K/wide][9][C][wide]. */
+static void turn_taps(int wide, int C, int K, const float *S, int threads, float *dw) {
+  const size_t step = (size_t)(wg_round(C, WG_LANES) * wide);
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int k = 0; k < K; k++)
+    for (int tap = 0; tap < TAPS * TAPS; tap++) {
+      const float *from = S + (size_t)(k / wide * TAPS * TAPS + tap) * step + k % wide;
+      float *to = dw + ((size_t)k * TAPS * TAPS + (size_t)tap) * (size_t)C;
+      for (int c = 0; c < C; c++) to[c] = from[(size_t)(c * wide)];
+    }
+}
+
+/* ---- all ways -------------------------------------------------------------------------------- */
 
 void wg_reduce(const wg_stage *s, int n, const wg_source *x, const wg_source *dz, float *scratch,
                float *dw, float *db) {
   const int C = x->C, K = dz->C, threads = s->base.env.threads, wide = s->kernels->wide;
   const size_t tiles = wg_tiles(s, n), work = v_and_d(s, most_tiles(C, K), C, K);
   const size_t padded = (size_t)wg_round(K, wide), S_floats = wg_u_floats(s, C, K);
-  if (is_large(C, K)) {
+  const bool few = n * s->grid.H * s->grid.W < FEW_PRODUCTS;
+  if (few || is_large(C, K)) {
     float *S = scratch + work;
-    reduce_together(s, tiles, x, dz, scratch, S, S + S_floats, db);
-    wg_filter_gradient(wide, C, K, 1, S, threads, dw);
+    reduce_together(s, tiles, x, dz, !few, scratch, S, S + S_floats, db);
+    if (few)
+      turn_taps(wide, C, K, S, threads, dw);
+    else
+      wg_filter_gradient(wide, C, K, 1, S, threads, dw);
     return;
   }
   float *S = scratch + (size_t)threads * work, *sums = S + GROUPS * S_floats;

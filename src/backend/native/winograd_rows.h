@@ -194,40 +194,55 @@ INLINE void transform_input(const tile_view *view, bool whole, float *V, size_t 
   }
 }
 
-INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
-                       int channel, float *V, size_t plane) {
+/* The values of a tile of size x size, as they are. */
+INLINE void copy_values(const tile_view *view, int size, float *V, size_t plane) {
+  for (int i = 0; i < size; i++) {
+    vec line[6];
+    read_row(view, view->whole, size, i, line);
+    for (int j = 0; j < size; j++, V += plane) store(V, line[j]);
+  }
+}
+
+INLINE void input_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled,
+                       bool transformed, place p, int channel, float *V, size_t plane) {
   const tile_view view =
       view_tile(g, s, bf16, pooled, 6, p.image, 4 * p.ty - 1, 4 * p.tx - 1, channel);
-  if (view.whole)
+  if (!transformed)
+    copy_values(&view, 6, V, plane);
+  else if (view.whole)
     transform_input(&view, true, V, plane);
   else
     transform_input(&view, false, V, plane);
 }
 
-INLINE void input_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, size_t first,
-                        int count, int rows, float *V, size_t plane) {
+INLINE void input_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled,
+                        bool transformed, size_t first, int count, int rows, float *V,
+                        size_t plane) {
   const int C = wg_round(s->C, WG_LANES);
   const ptrdiff_t panel = (ptrdiff_t)C * rows, block = (ptrdiff_t)rows * WG_LANES;
   place p = place_of(g, first);
   for (int t = 0, row = 0; t < count; t++) {
     float *to = V + row * WG_LANES;
     for (int c = 0; c < C; c += VEC)
-      input_tile(g, s, bf16, pooled, p, c, to + c / WG_LANES * block + c % WG_LANES, plane);
+      input_tile(g, s, bf16, pooled, transformed, p, c, to + c / WG_LANES * block + c % WG_LANES,
+                 plane);
     next_place(g, &p);
     if (++row == rows) row = 0, V += panel;
   }
 }
 
-static void input(const wg_grid *g, const wg_source *s, size_t first, int count, int rows, float *V,
-                  size_t plane) {
-  if (s->masks && s->bf16)
-    input_tiles(g, s, true, true, first, count, rows, V, plane);
+static void input(const wg_grid *g, const wg_source *s, size_t first, int count, int rows,
+                  bool transformed, float *V, size_t plane) {
+  if (!transformed)
+    input_tiles(g, s, s->bf16, s->masks != NULL, false, first, count, rows, V, plane);
+  else if (s->masks && s->bf16)
+    input_tiles(g, s, true, true, true, first, count, rows, V, plane);
   else if (s->masks)
-    input_tiles(g, s, false, true, first, count, rows, V, plane);
+    input_tiles(g, s, false, true, true, first, count, rows, V, plane);
   else if (s->bf16)
-    input_tiles(g, s, true, false, first, count, rows, V, plane);
+    input_tiles(g, s, true, false, true, first, count, rows, V, plane);
   else
-    input_tiles(g, s, false, false, first, count, rows, V, plane);
+    input_tiles(g, s, false, false, true, first, count, rows, V, plane);
 }
 
 INLINE void transform_gradient(const tile_view *view, bool whole, float *D, size_t plane,
@@ -251,37 +266,55 @@ INLINE void transform_gradient(const tile_view *view, bool whole, float *D, size
   }
 }
 
-INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled, place p,
-                          int channel, float *D, size_t plane, float *sums) {
+/* The bias' gradient alone. */
+INLINE void add_values(const tile_view *view, float *sums) {
+  vec sum = load(sums);
+  for (int i = 0; i < 4; i++) {
+    vec line[4];
+    read_row(view, view->whole, 4, i, line);
+    sum = sum + ((line[0] + line[1]) + (line[2] + line[3]));
+  }
+  store(sums, sum);
+}
+
+INLINE void gradient_tile(const wg_grid *g, const wg_source *s, bool bf16, bool pooled,
+                          bool transformed, place p, int channel, float *D, size_t plane,
+                          float *sums) {
   const tile_view view = view_tile(g, s, bf16, pooled, 4, p.image, 4 * p.ty, 4 * p.tx, channel);
-  if (view.whole)
+  if (!transformed) {
+    copy_values(&view, 4, D, plane);
+    add_values(&view, sums);
+  } else if (view.whole)
     transform_gradient(&view, true, D, plane, sums);
   else
     transform_gradient(&view, false, D, plane, sums);
 }
 
 INLINE void gradient_tiles(const wg_grid *g, const wg_source *s, bool bf16, bool pooled,
-                           size_t first, int count, int tiles, float *D, size_t plane,
-                           float *sums) {
+                           bool transformed, size_t first, int count, int tiles, float *D,
+                           size_t plane, float *sums) {
   const ptrdiff_t group = (ptrdiff_t)tiles * WIDE;
   place p = place_of(g, first);
   for (int t = 0; t < count; t++, D += WIDE) {
     for (int c = 0; c < wg_round(s->C, WG_LANES); c += VEC)
-      gradient_tile(g, s, bf16, pooled, p, c, D + c / WIDE * group + c % WIDE, plane, sums + c);
+      gradient_tile(g, s, bf16, pooled, transformed, p, c, D + c / WIDE * group + c % WIDE, plane,
+                    sums + c);
     next_place(g, &p);
   }
 }
 
 static void gradient(const wg_grid *g, const wg_source *s, size_t first, int count, int tiles,
-                     float *D, size_t plane, float *sums) {
-  if (s->masks && s->bf16)
-    gradient_tiles(g, s, true, true, first, count, tiles, D, plane, sums);
+                     bool transformed, float *D, size_t plane, float *sums) {
+  if (!transformed)
+    gradient_tiles(g, s, s->bf16, s->masks != NULL, false, first, count, tiles, D, plane, sums);
+  else if (s->masks && s->bf16)
+    gradient_tiles(g, s, true, true, true, first, count, tiles, D, plane, sums);
   else if (s->masks)
-    gradient_tiles(g, s, false, true, first, count, tiles, D, plane, sums);
+    gradient_tiles(g, s, false, true, true, first, count, tiles, D, plane, sums);
   else if (s->bf16)
-    gradient_tiles(g, s, true, false, first, count, tiles, D, plane, sums);
+    gradient_tiles(g, s, true, false, true, first, count, tiles, D, plane, sums);
   else
-    gradient_tiles(g, s, false, false, first, count, tiles, D, plane, sums);
+    gradient_tiles(g, s, false, false, true, first, count, tiles, D, plane, sums);
 }
 
 /* Row i of windows of a tile. */
