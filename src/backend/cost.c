@@ -7,9 +7,9 @@
  * and 83 on Zen 5. */
 static const double byte_flop = 5;
 
-/* FLOP that pass while 16 channels of a tile are transformed, with the waiting for their memory: 8
- * to 14 thousand from 32 to 128 channels on Zen 4 and Zen 5. */
-static const double transform_flop = 10e3;
+/* FLOP that pass while 16 channels of a tile are transformed, with the waiting for their memory: 6
+ * to 10 thousand from 32 to 128 channels on Zen 4. */
+static const double transform_flop = 8e3;
 
 /* Share of the peak that Winograd's small products reach from the second-level cache. */
 static const double product_rate = 0.95;

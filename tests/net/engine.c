@@ -23,13 +23,13 @@ typedef struct fixture {
   engine *engine;
 } fixture;
 
-static fixture make(bool training, double dropout) {
+static fixture make_on(const char *name, bool training, double dropout) {
   fixture f = {0};
   vgg_error err;
   const vgg_arch_options options = {
       .input = {1, SIDE, SIDE}, .hidden = 24, .classes = CLASSES, .dropout = dropout};
   assert_int_equal(vgg_arch_from_text("1x4,2x8", &options, &f.arch, &err), VGG_OK);
-  const vgg_run_options run = {.precision = "fp32", .batch = BATCH, .threads = 2};
+  const vgg_run_options run = {.backend = name, .precision = "fp32", .batch = BATCH, .threads = 2};
   plan *p;
   assert_int_equal(plan_create(f.arch, &run, training ? PLAN_GRADIENTS : PLAN_INFERENCE, &p, &err),
                    VGG_OK);
@@ -38,6 +38,8 @@ static fixture make(bool training, double dropout) {
   assert_int_equal(engine_create(p, f.masters, &f.engine, &err), VGG_OK);
   return f;
 }
+
+static fixture make(bool training, double dropout) { return make_on(NULL, training, dropout); }
 
 static void drop(fixture *f) {
   engine_close(f->engine);
@@ -49,10 +51,11 @@ static void make_pixels(uint8_t pixels[BATCH * PIXELS]) {
   for (int i = 0; i < BATCH * PIXELS; i++) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
 }
 
-/* An inference engine's two alternating edges give what a training engine's kept edges give. */
+/* An inference engine's two alternating edges give what a training engine's kept edges give; on one
+ * backend, since the plan may choose another where there is no backward. */
 static void test_inference_equals_training_forward(void **state) {
   (void)state;
-  fixture a = make(true, -1), b = make(false, -1);
+  fixture a = make_on("reference", true, -1), b = make_on("reference", false, -1);
   uint8_t pixels[BATCH * PIXELS];
   make_pixels(pixels);
   for (int n = 1; n <= BATCH; n++) {
