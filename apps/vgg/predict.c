@@ -132,12 +132,13 @@ static void say_rule(session *s) {
     snprintf(cover, sizeof cover, "cover %dx%d", s->rule.input.h, s->rule.input.w);
   cli_note(
       "pictures become input so: EXIF orientation %s, alpha over black%s%s, resized (bilinear)"
-      " to %s, cropped at the centre%s",
+      " to %s, cropped at the centre%s%s",
       s->rule.ignore_exif ? "ignored" : "applied",
       s->rule.input.c == 1                         ? ", colour to grey (Pillow's L)"
       : s->rule.channels == VGG_CHANNELS_REPLICATE ? ", grey to three equal channels"
                                                    : "",
       s->rule.invert ? ", inverted" : "", cover,
+      s->rule.reduced_jpeg ? " (large JPEGs decoded at a reduced size)" : "",
       s->rule.std[0] > 0 ? ", less the mean and over the deviation of the weights' pictures" : "");
 }
 
@@ -166,7 +167,7 @@ static vgg_status classify(session *s, const vgg_image *image, const char *name,
 static void predict_file(session *s, const char *path) {
   vgg_image image = {0};
   vgg_error err;
-  const vgg_decode_options decode = {.ignore_exif = s->rule.ignore_exif};
+  const vgg_decode_options decode = vgg_preprocess_decode(&s->rule);
   if (vgg_image_read_with(path, &decode, &image, &err) != VGG_OK) {
     s->code = cli_error(&err);
     return;

@@ -131,11 +131,25 @@ static vgg_status make_input(worker *w, uint32_t id, const vgg_image *image, uin
   return VGG_OK;
 }
 
+/* The data's limits, the rule's way. Parts of a picture want all of its pixels, and a larger size
+ * wants more of them. */
+static vgg_decode_options decode_for(const loader *l) {
+  const loader_options *o = &l->options;
+  const vgg_decode_options way = vgg_preprocess_decode(&o->rule);
+  vgg_decode_options decode = o->data->store->decode;
+  decode.ignore_exif = way.ignore_exif;
+  decode.shrunk_h = way.shrunk_h;
+  decode.shrunk_w = way.shrunk_w;
+  if (o->augment.on[AUGMENT_crop]) decode.shrunk_h = decode.shrunk_w = 0;
+  if (o->augment.on[AUGMENT_jitter] && way.shrunk_h > 0)
+    decode.shrunk_h = decode.shrunk_w = (int)o->augment.second[AUGMENT_jitter];
+  return decode;
+}
+
 static vgg_status make_picture(worker *w, uint32_t id, uint8_t *out, vgg_error *err) {
   const vgg_dataset *data = w->owner->options.data;
   const size_t place = dataset_place(data, id);
-  vgg_decode_options decode = data->store->decode;
-  decode.ignore_exif = w->owner->options.rule.ignore_exif;
+  const vgg_decode_options decode = decode_for(w->owner);
   vgg_image image;
   bool owned;
   vgg_status status = dataset_picture(data->store, place, &decode, &image, &owned, err);

@@ -72,6 +72,8 @@ static char *preprocess_text(const vgg_preprocess *rule) {
   bool set = true;
   if (o && rule->channels == VGG_CHANNELS_REPLICATE)
     set = json_object_set_new(o, "channels", json_string("replicate")) == 0;
+  if (o && rule->reduced_jpeg)
+    set = set && json_object_set_new(o, "jpeg", json_string("reduced")) == 0;
   if (o && rule->shorter_side)
     set = set && json_object_set_new(o, "shorter_side", json_integer(rule->shorter_side)) == 0;
   if (o && rule->std[0] > 0)
@@ -236,13 +238,13 @@ static bool get_normalisation(const json_t *o, vgg_preprocess *out, size_t *keys
   return true;
 }
 
-/* "channels", which may be lacking; `keys` counts it. */
-static bool get_channels_rule(const json_t *o, vgg_channels *out, size_t *keys) {
-  const json_t *value = json_object_get(o, "channels");
-  if (!value) return true;
-  ++*keys;
-  *out = VGG_CHANNELS_REPLICATE;
-  return json_is_string(value) && strcmp(json_string_value(value), "replicate") == 0;
+/* A rule that may be lacking, and of which there is one word; `keys` counts it. */
+static bool get_optional(const json_t *o, const char *key, const char *word, bool *out,
+                         size_t *keys) {
+  const json_t *value = json_object_get(o, key);
+  *out = value != NULL;
+  *keys += *out;
+  return !value || (json_is_string(value) && strcmp(json_string_value(value), word) == 0);
 }
 
 static bool get_exif(const json_t *o, bool *ignore) {
@@ -259,12 +261,14 @@ static vgg_status read_preprocess(const char *path, const st_file *f, vgg_shape 
   if (status != VGG_OK) return status;
   const json_t *invert = json_object_get(o, "invert");
   size_t keys = 3 + NUM_FIXED_STEPS;
+  bool replicate = false;
   if (!get_shape(json_object_get(o, "input"), &out->input) || !json_is_boolean(invert) ||
-      !get_channels_rule(o, &out->channels, &keys) || !get_normalisation(o, out, &keys) ||
-      json_object_size(o) != keys)
+      !get_optional(o, "channels", "replicate", &replicate, &keys) ||
+      !get_optional(o, "jpeg", "reduced", &out->reduced_jpeg, &keys) ||
+      !get_normalisation(o, out, &keys) || json_object_size(o) != keys)
     status = bad_meta(path, key,
                       "wanted input, invert, exif, resize, grey, alpha, scale, perhaps channels "
-                      "replicate, shorter_side, mean and std, no more",
+                      "replicate, jpeg reduced, shorter_side, mean and std, no more",
                       err);
   else if (!get_exif(o, &out->ignore_exif))
     status = bad_meta(path, key, "exif is neither 'apply' nor 'ignore'", err);
@@ -273,6 +277,7 @@ static vgg_status read_preprocess(const char *path, const st_file *f, vgg_shape 
         err_set(err, VGG_BAD_CONTENT, "%s: metadata %s: input %dx%dx%d, the net takes %dx%dx%d",
                 path, key, out->input.c, out->input.h, out->input.w, input.c, input.h, input.w);
   out->invert = json_is_true(invert);
+  out->channels = replicate ? VGG_CHANNELS_REPLICATE : VGG_CHANNELS_LUMA;
   for (int i = 0; i < NUM_FIXED_STEPS && status == VGG_OK; i++) {
     const char *value = json_string_value(json_object_get(o, fixed_steps[i].key));
     if (!value || strcmp(value, fixed_steps[i].value) != 0)

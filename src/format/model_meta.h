@@ -7,7 +7,8 @@
  *                    "dropout":0.5}; text is what vgg_arch_from_text takes, dropout 0 means none
  *   vgg.classes     ["T-shirt/top",...], one name for each class
  *   vgg.preprocess  {"input":[1,224,224],"invert":false,"exif":"apply","resize":...}: how a picture
- *                   becomes input; "channels":"replicate" only where grey may become colour
+ *                   becomes input; "channels":"replicate" only where grey may become colour,
+ *                   "jpeg":"reduced" where large ones are decoded at a reduced size
  *   vgg.recipe      {...}: how it was trained, the trainer's own
  */
 #ifndef FORMAT_MODEL_META_H

@@ -144,6 +144,15 @@ void preprocessor_run(preprocessor *p, const uint8_t *in, uint8_t *out) {
   for (size_t i = 0; p->narrow && i < p->outputs; i++) memset(out + 3 * i, p->narrow[i], 3);
 }
 
+/* The shorter side is what the divisor goes by: both shrink alike. */
+vgg_decode_options vgg_preprocess_decode(const vgg_preprocess *rule) {
+  vgg_decode_options o = {.ignore_exif = rule->ignore_exif};
+  if (!rule->reduced_jpeg) return o;
+  const vgg_shape in = rule->input;
+  o.shrunk_h = o.shrunk_w = rule->shorter_side ? rule->shorter_side : in.h > in.w ? in.h : in.w;
+  return o;
+}
+
 vgg_status vgg_preprocess_apply(const vgg_preprocess *rule, const vgg_image *image, uint8_t *pixels,
                                 vgg_error *err) {
   preprocessor *p = NULL;

@@ -8,6 +8,7 @@
 #include "data/augmentation.h"
 #include "data/loader.h"
 #include "image/resize.h"
+#include "image/scene.h"
 #include "tree.h"
 
 enum { COUNT = 40, SIDE = 16 };
@@ -336,6 +337,44 @@ static void batches(void **state) {
   tree_remove(&t);
 }
 
+/* JPEGs decoded at a reduced size where the rule says so: as vgg_preprocess_decode has it, but not
+ * where parts of the picture are wanted. */
+static void reduced_jpegs(void **state) {
+  (void)state;
+  tree t = tree_make();
+  enum { H = 240, W = 320 };
+  uint8_t *pixels = malloc((size_t)H * W * 3), want[3 * SIDE * SIDE];
+  scene_draw(7, H, W, pixels);
+  scene_jpeg jpeg = scene_encode(pixels, H, W, 90, false);
+  tree_file(&t, "a.jpg", jpeg.bytes, jpeg.size);
+  tree_text(&t, "list.csv", "a.jpg,0\n");
+  vgg_dataset *data = tree_must_open(&t, "", "list.csv", VGG_TRAIN, NULL);
+  for (int c = 0; c < 3; c++) {
+    const char *list = c == 2 ? "crop=1" : "";
+    const vgg_preprocess rule = {.input = colour, .reduced_jpeg = c > 0};
+    const loader_options options = {
+        .data = data, .rule = rule, .batch = 1, .augment = parse(list, colour)};
+    vgg_decode_options decode = vgg_preprocess_decode(&rule);
+    if (c == 2) decode.shrunk_h = decode.shrunk_w = 0;
+    vgg_image image;
+    const loader_batch *b;
+    loader *l;
+    assert_int_equal(vgg_image_decode("a", jpeg.bytes, jpeg.size, &decode, &image, NULL), VGG_OK);
+    assert_int_equal(image.height, c == 1 ? H / 4 : H); /* 60 rows are more than twice 16, 30 not */
+    assert_int_equal(vgg_augment_apply(list, &rule, &image, 0, 0, 0, want, NULL), VGG_OK);
+    assert_int_equal(loader_create(&options, &l, NULL), VGG_OK);
+    assert_int_equal(loader_start(l, 0, 0, NULL), VGG_OK);
+    assert_int_equal(loader_next(l, &b, NULL), VGG_OK);
+    assert_memory_equal(b->pixels, want, sizeof want);
+    loader_close(l);
+    vgg_image_free(&image);
+  }
+  vgg_dataset_close(data);
+  free(jpeg.bytes);
+  free(pixels);
+  tree_remove(&t);
+}
+
 /* A part of the picture is resized as Pillow's resize with a box does it. */
 static void a_crop_is_a_box(void **state) {
   (void)state;
@@ -362,6 +401,7 @@ int main(void) {
       cmocka_unit_test(flips_and_pads), cmocka_unit_test(colours),
       cmocka_unit_test(mixes),          cmocka_unit_test(changes_are_independent),
       cmocka_unit_test(batches),        cmocka_unit_test(a_crop_is_a_box),
+      cmocka_unit_test(reduced_jpegs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

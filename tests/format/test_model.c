@@ -72,6 +72,9 @@ static void assert_same_model(const vgg_model *a, const vgg_model *b) {
     assert_string_equal(vgg_model_class_name(a, i), vgg_model_class_name(b, i));
   assert_memory_equal(&a->preprocess.input, &b->preprocess.input, sizeof a->preprocess.input);
   assert_int_equal(a->preprocess.invert, b->preprocess.invert);
+  assert_int_equal(a->preprocess.ignore_exif, b->preprocess.ignore_exif);
+  assert_int_equal(a->preprocess.reduced_jpeg, b->preprocess.reduced_jpeg);
+  assert_int_equal(a->preprocess.channels, b->preprocess.channels);
   assert_string_equal(vgg_model_recipe(a), vgg_model_recipe(b));
 }
 
@@ -156,6 +159,9 @@ static void test_names_and_recipe(void **state) {
   free(model->recipe);
   model->recipe = strdup("{\"lr\":0.05,\"recipe\":\"d2l\"}");
   model->preprocess.invert = true;
+  model->preprocess.ignore_exif = true;
+  model->preprocess.reduced_jpeg = true;
+  model->preprocess.channels = VGG_CHANNELS_REPLICATE;
   round_trip(model);
 }
 
