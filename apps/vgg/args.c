@@ -101,6 +101,50 @@ vgg_run_options run_args_get(const run_args *run) {
                            .batch = (int)run->batch};
 }
 
+void recipe_args_options(recipe_args *r, opt_list *list) {
+  vgg_train_options *o = &r->options;
+  r->head_lr = r->weight_decay = r->clip_norm = r->warmup = r->ema = NAN;
+  opt_text(list, "recipe", &o->recipe);
+  opt_text(list, "from", &o->from);
+  opt_text(list, "head", &o->head);
+  opt_text(list, "init", &o->init);
+  opt_text(list, "freeze", &o->freeze);
+  opt_text(list, "optimizer", &o->run.optimizer);
+  opt_text(list, "schedule", &o->schedule);
+  opt_text(list, "class-weights", &o->class_weights);
+  opt_real(list, "lr", false, INFINITY, &o->lr);
+  opt_real(list, "lr-gamma", false, 1, &o->lr_gamma);
+  opt_real(list, "momentum", false, 1, &o->momentum);
+  opt_real(list, "head-lr", true, INFINITY, &r->head_lr);
+  opt_real(list, "weight-decay", true, INFINITY, &r->weight_decay);
+  opt_real(list, "clip-norm", true, INFINITY, &r->clip_norm);
+  opt_real(list, "warmup", true, INFINITY, &r->warmup);
+  opt_real(list, "ema", true, 1, &r->ema);
+  opt_whole(list, "lr-step", 1, INT_MAX, &r->lr_step);
+  opt_whole(list, "patience", 1, INT_MAX, &r->patience);
+  opt_whole(list, "early-stop", 1, INT_MAX, &r->early_stop);
+  opt_whole(list, "micro-batch", 1, 1 << 20, &r->micro_batch);
+  opt_whole(list, "epochs", 1, 1000000, &r->epochs);
+  opt_whole(list, "seed", 0, UINT64_MAX, &o->seed);
+}
+
+static double or_none(double x) { return isnan(x) ? 0 : x == 0 ? -1 : x; }
+
+vgg_train_options recipe_args_get(const recipe_args *r) {
+  vgg_train_options o = r->options;
+  o.head_lr = or_none(r->head_lr);
+  o.weight_decay = or_none(r->weight_decay);
+  o.clip_norm = or_none(r->clip_norm);
+  o.warmup = or_none(r->warmup);
+  o.ema = or_none(r->ema);
+  o.lr_step = (int)r->lr_step;
+  o.patience = (int)r->patience;
+  o.early_stop = (int)r->early_stop;
+  o.micro_batch = (int)r->micro_batch;
+  o.epochs = (int)r->epochs;
+  return o;
+}
+
 static vgg_status first_split(const vgg_run_data *data, const char **split, vgg_error *err) {
   bool present[VGG_NUM_SPLITS];
   const vgg_status status = vgg_dataset_splits(vgg_run_data_spec(data), present, err);

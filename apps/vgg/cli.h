@@ -51,7 +51,7 @@ typedef struct opt {
 
 /* What a command takes, and after opt_parse its operands. */
 typedef struct opt_list {
-  opt rows[48];
+  opt rows[64];
   int count;
   const char *help;               /* the page that --help prints */
   const char *operand;            /* "MODEL"; NULL when the command takes none */
@@ -121,6 +121,17 @@ typedef struct run_args {
 } run_args;
 void run_args_options(run_args *run, opt_list *list);
 vgg_run_options run_args_get(const run_args *run);
+
+/* Where a run starts and what a recipe settles, as `vgg recipe --help` lists it; --seed last. */
+typedef struct recipe_args {
+  vgg_train_options options; /* as given; 0 or NULL: not given */
+  /* As read; NaN: not given. */
+  double head_lr, weight_decay, clip_norm, warmup, ema;
+  uint64_t epochs, micro_batch, lr_step, patience, early_stop;
+} recipe_args;
+void recipe_args_options(recipe_args *recipe, opt_list *list);
+/* The options as the library takes them: there 0 is not given, and none is negative. */
+vgg_train_options recipe_args_get(const recipe_args *recipe);
 
 /* Opens the data of `eval` and `predict`: what was given, else what the model was trained on.
  *   *split  "train", "test", "val", or NULL: then the first that there is of test, val, train,

@@ -12,8 +12,8 @@
 static const char help[] =
     "vgg train: trains a net; alone it is the tutorial's run (vgg11 at ratio 4)\n"
     "\n"
-    "  vgg train --epochs 3\n"
     "  vgg train --arch vgg11 --data pictures --out runs/mine\n"
+    "  vgg train --data pictures --from vgg16-397923af.pth\n"
     "  vgg train --resume runs/vgg11-1\n"
     "\n"
     "  --arch --ratio --input --classes --hidden --dropout   as in describe; naming\n"
@@ -23,11 +23,12 @@ static const char help[] =
     "                    --test-limit N, --max-bad X (share of unusable ones, .01)\n"
     "  --val-split X     set this share of the training set aside to choose by\n"
     "  --channels luma|replicate   replicate takes grey pictures into colour nets\n"
-    "  --recipe d2l      SGD, cross-entropy, Xavier weights, shuffled\n"
-    "  --lr X --optimizer sgd|momentum|nesterov|caffe|adamw --momentum X\n"
-    "  --weight-decay X --clip-norm X --epochs N --batch N --seed N\n"
-    "  --max-steps N     end after N steps of the run;  --no-eval  nothing held out\n"
-    "  --out DIR         a new run directory [runs/ARCH-N, the first free N]\n"
+    "  --from FILE       start from its weights; its net, unless --arch is given\n"
+    "  --head new|keep   its last layer [new where the data's classes are others]\n"
+    "  --recipe NAME     one of `vgg recipe`; what it fixes has options: --epochs,\n"
+    "                    --batch, --lr, --optimizer ... see vgg recipe --help\n"
+    "  --seed N          of weights, order, dropout;  --max-steps N  end after those\n"
+    "  --no-eval         nothing held out;  --out DIR  a new run directory\n"
     "  --resume RUN      go on where RUN stopped;  --save-every S  save so often\n"
     "  --json            a JSON object a step and an epoch instead of the lines\n"
     "  --device --backend --precision --winograd --isa --threads   as in describe\n"
@@ -37,9 +38,10 @@ typedef struct train_args {
   net_args net;
   data_args data;
   run_args run;
-  const char *recipe, *out, *resume, *optimizer, *channels;
-  double lr, momentum, weight_decay, clip_norm, save_every, max_bad;
-  uint64_t epochs, seed, max_steps;
+  recipe_args chosen;
+  const char *out, *resume, *channels;
+  double save_every, max_bad;
+  uint64_t max_steps;
   bool seed_given, no_eval, json;
 } train_args;
 
@@ -70,6 +72,7 @@ typedef struct watch {
   progress progress;
   bool json;
   size_t num_bad[VGG_NUM_SPLITS]; /* pictures left out that were named */
+  size_t num_notes;               /* of the trainer that were printed */
 } watch;
 
 static const char *held_name(const vgg_train_state *s) {
@@ -112,6 +115,16 @@ static void print_event(const char *event, const vgg_train_state *s) {
   fflush(stdout);
 }
 
+/* What the trainer has to say, once. */
+static void print_trainer_notes(watch *w) {
+  const char *line;
+  while ((line = vgg_trainer_note(w->progress.trainer, w->num_notes)) != NULL) {
+    progress_clear(&w->progress);
+    cli_note("%s", line);
+    w->num_notes++;
+  }
+}
+
 /* Names every picture that was left out, once. */
 static void name_bad(watch *w) {
   for (int s = 0; s < VGG_NUM_SPLITS; s++) {
@@ -127,6 +140,7 @@ static void name_bad(watch *w) {
 static bool after(const vgg_train_state *state, void *user) {
   watch *w = user;
   name_bad(w);
+  print_trainer_notes(w);
   if (!w->json)
     progress_show(&w->progress, state);
   else if (state->when != VGG_DURING_EVAL)
@@ -190,14 +204,7 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   net_args_options(&a->net, &list);
   data_args_options(&a->data, &list);
   run_args_options(&a->run, &list);
-  opt_text(&list, "recipe", &a->recipe);
-  opt_real(&list, "lr", false, INFINITY, &a->lr);
-  opt_text(&list, "optimizer", &a->optimizer);
-  opt_real(&list, "momentum", false, 1, &a->momentum);
-  opt_real(&list, "weight-decay", true, INFINITY, &a->weight_decay);
-  opt_real(&list, "clip-norm", false, INFINITY, &a->clip_norm);
-  opt_whole(&list, "epochs", 1, 1000000, &a->epochs);
-  opt_whole(&list, "seed", 0, UINT64_MAX, &a->seed);
+  recipe_args_options(&a->chosen, &list);
   opt_given(&list, &a->seed_given);
   opt_whole(&list, "max-steps", 1, UINT64_MAX, &a->max_steps);
   opt_flag(&list, "no-eval", &a->no_eval);
@@ -209,6 +216,10 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   opt_real(&list, "save-every", false, INFINITY, &a->save_every);
   if (!opt_parse(&list, argc, argv, code)) return false;
   *code = CLI_USAGE;
+  if (a->chosen.options.from != NULL && a->net.arch == NULL && a->net.any_given) {
+    cli_fail(CLI_USAGE, "--from: found an option of the net, but not --arch: it keeps its net");
+    return false;
+  }
   if (a->resume != NULL && (a->net.any_given || a->out != NULL)) {
     cli_fail(CLI_USAGE, "--resume: found %s as well, but a run keeps its net and its directory",
              a->out != NULL ? "--out" : "an option of the net");
@@ -227,22 +238,17 @@ static vgg_channels channels_of(const train_args *a) {
 }
 
 static vgg_train_options train_options(const train_args *a, const vgg_run_data *data) {
-  vgg_run_options run = run_args_get(&a->run);
-  run.optimizer = a->optimizer;
-  return (vgg_train_options){.recipe = a->recipe,
-                             .lr = a->lr,
-                             .momentum = a->momentum,
-                             .weight_decay = a->weight_decay,
-                             .clip_norm = a->clip_norm,
-                             .epochs = (int)a->epochs,
-                             .seed = a->seed,
-                             .max_steps = a->max_steps,
-                             .save_seconds = a->save_every,
-                             .max_bad = a->max_bad == 0 ? -1 : a->max_bad,
-                             .out = a->out,
-                             .data = data,
-                             .channels = channels_of(a),
-                             .run = run};
+  vgg_train_options options = recipe_args_get(&a->chosen);
+  const char *optimizer = options.run.optimizer;
+  options.run = run_args_get(&a->run);
+  options.run.optimizer = optimizer;
+  options.max_steps = a->max_steps;
+  options.save_seconds = a->save_every;
+  options.max_bad = a->max_bad == 0 ? -1 : a->max_bad;
+  options.out = a->out;
+  options.data = data;
+  options.channels = channels_of(a);
+  return options;
 }
 
 /* What a run needs while it lasts. */
@@ -285,12 +291,18 @@ static vgg_status fit_arch(job *j, const net_args *given, vgg_error *err) {
 }
 
 static vgg_status start(job *j, const train_args *a, vgg_error *err) {
-  vgg_status status = make_arch(j, &a->net, net_args_get(&a->net), err);
+  const vgg_train_options *chosen = &a->chosen.options;
+  const bool own_net = a->net.arch != NULL || chosen->from == NULL; /* else that of the file */
+  vgg_status status = VGG_OK;
+  if (own_net) status = make_arch(j, &a->net, net_args_get(&a->net), err);
   if (status == VGG_OK) status = data_args_get(&a->data, &j->data, err);
-  j->data.seed = a->seed;
-  if (status == VGG_OK) status = cli_settle(&j->data, a->no_eval, a->recipe, err);
+  if (status != VGG_OK) return status;
+  const char *recipe = chosen->recipe;
+  if (recipe == NULL) recipe = vgg_recipe_default(j->arch, chosen->from != NULL);
+  j->data.seed = chosen->seed;
+  status = cli_settle(&j->data, a->no_eval, recipe, err);
   if (status == VGG_OK) status = open_data(j, err);
-  if (status == VGG_OK) status = fit_arch(j, &a->net, err);
+  if (status == VGG_OK && own_net) status = fit_arch(j, &a->net, err);
   if (status != VGG_OK) return status;
   vgg_train_options options = train_options(a, &j->data);
   status = vgg_trainer_create(j->arch, j->train, j->held, &options, &j->trainer, err);
@@ -389,14 +401,15 @@ static int run(job *j, const train_args *a) {
   const char *device = vgg_trainer_options(j->trainer)->run.device;
   if (!a->json) printf("training on %s\n", device);
   fflush(stdout);
-  if (*vgg_trainer_note(j->trainer) != '\0') cli_note("%s", vgg_trainer_note(j->trainer));
   watch w = {.json = a->json};
   progress_begin(&w.progress, j->trainer);
+  print_trainer_notes(&w);
   vgg_train_state final;
   vgg_error err;
   vgg_status status = vgg_trainer_run(j->trainer, after, &w, &final, &err);
   progress_clear(&w.progress);
   name_bad(&w);
+  print_trainer_notes(&w);
   sum_up_bad(&w, j->data.held);
   if (a->json && (status == VGG_OK || status == VGG_STOPPED))
     print_event(status == VGG_OK ? "end" : "stop", &final);
@@ -417,9 +430,9 @@ int cmd_train(int argc, char **argv) {
   vgg_status status = a.resume != NULL ? resume(&j, &a, &err) : start(&j, &a, &err);
   if (status != VGG_OK) {
     code = cli_error(&err);
-  } else if (a.seed_given && vgg_trainer_options(j.trainer)->seed != a.seed) {
-    code = cli_fail(CLI_USAGE, "--seed: found %" PRIu64 ", but the run has %" PRIu64, a.seed,
-                    vgg_trainer_options(j.trainer)->seed);
+  } else if (a.seed_given && vgg_trainer_options(j.trainer)->seed != a.chosen.options.seed) {
+    code = cli_fail(CLI_USAGE, "--seed: found %" PRIu64 ", but the run has %" PRIu64,
+                    a.chosen.options.seed, vgg_trainer_options(j.trainer)->seed);
   } else if (a.no_eval && j.data.held != VGG_TRAIN) {
     code = cli_fail(CLI_USAGE, "--no-eval: the run is evaluated on its %s set and cannot change it",
                     vgg_split_name(j.data.held));

@@ -9,9 +9,9 @@
  *   curves.svg, .png       replaced whole at every point (.png where the build has cairo)
  *   last.safetensors       model and state: written before the first step, at each epoch's end,
  *                          every save_seconds and when the run stops
- *   best.safetensors       weights with the highest accuracy on the held-out set, the first on
- *                          ties; without evaluation, or before the first one, the newest that an
- *                          epoch or the run ended with
+ *   best.safetensors       weights (with ema their average) with the highest accuracy on the
+ *                          held-out set, the first on ties; without evaluation, or before the
+ *                          first one, the newest that an epoch or the run ended with
  *
  * Model files are replaced atomically: after a crash the old or the new one is there, whole.
  */
@@ -47,8 +47,10 @@ VGG_API const char *vgg_run_data_spec(const vgg_run_data *data);
 
 /* Chooses the held-out set: the validation set, if val_split or the data give one; else with the
  * tutorial's recipe the test set, as the tutorial does; else val_split becomes .1 and *unasked
- * true. recipe  of the run; NULL: the first Fails with VGG_BAD_VALUE (unknown recipe or data;
- * val_split for data with a validation set), VGG_NO_INPUT. */
+ * true.
+ *   recipe  of the run; NULL: d2l
+ * Fails with VGG_BAD_VALUE (unknown recipe or data; val_split for data with a validation set),
+ * VGG_NO_INPUT. */
 VGG_API vgg_status vgg_run_data_settle(vgg_run_data *data, const char *recipe, bool *unasked,
                                        vgg_error *err);
 
@@ -63,17 +65,38 @@ VGG_API vgg_status vgg_run_data_open_split(const vgg_run_data *data, vgg_split s
 /* What a model was trained on, as its recipe has it. */
 VGG_API void vgg_run_data_of_model(const vgg_model *model, vgg_run_data *out);
 
-/* Numbers of a recipe. Zero means the recipe's own value for the net, given in brackets for d2l:
- * mean cross-entropy, plain SGD, Xavier-uniform weights, shuffled batches, the short last batch
- * kept. docs/commands.md writes the rules of run.optimizer out. */
+/* What to train, and how. Zero or NULL means the recipe's own value for the net, given in brackets
+ * for d2l; a negative number means none. Of every recipe: mean cross-entropy, shuffled batches, the
+ * short last batch kept. docs/commands.md writes the rules of run.optimizer out. */
 typedef struct vgg_train_options {
-  const char *recipe;  /* [d2l] */
-  double lr;           /* learning rate, > 0 [.05; AlexNet .01; a tenth of it with momentum, a
-                          fiftieth with adamw] */
-  double momentum;     /* below 1; adamw's first beta; not for sgd [.9] */
-  double weight_decay; /* [0] */
-  double clip_norm;    /* the norm of all gradients together is cut to this [no limit] */
+  const char *recipe; /* see vgg_recipe_at [d2l for nets of up to 8 convolutions, else torchvision;
+                         finetune if `from` is set] */
+  /* Where the weights are from: a file or run directory as in vgg_model_load [drawn]. Without an
+   * architecture the net is that of the file, and its last layer is replaced by a new one where
+   * the data's classes are others. With another architecture than the file's, the file's first four
+   * convolutions and its linear layers give their weights to the layers of the same names, as
+   * Simonyan & Zisserman started their deeper nets. */
+  const char *from;
+  const char *head;   /* the last layer of `from`: auto, new, keep [auto] */
+  const char *init;   /* of drawn weights: xavier, he, torchvision, gauss [xavier] */
+  const char *freeze; /* layers up to this one keep their weights: none, features, a name [none] */
+  double lr;          /* learning rate, > 0 [.05; AlexNet .01; a tenth of it with momentum, a
+                         fiftieth with adamw] */
+  double head_lr;     /* that of the last layer [lr] */
+  const char *schedule;      /* of the rates: constant, step, cosine, plateau [constant] */
+  double warmup;             /* epochs in which the rates rise to their full value [0] */
+  int lr_step;               /* step: epochs between two falls [30] */
+  double lr_gamma;           /* step, plateau: what a fall multiplies by [.1] */
+  int patience;              /* plateau: epochs without a better accuracy before a fall [5] */
+  double momentum;           /* below 1; adamw's first beta; not for sgd [.9] */
+  double weight_decay;       /* [0] */
+  double clip_norm;          /* the norm of all gradients together is cut to this [no limit] */
+  const char *class_weights; /* none, balanced, or one number for each class: "1,2,0.5" [none] */
+  int micro_batch;     /* a step takes so many images at a time and adds their gradients up [all] */
+  double ema;          /* evaluated and saved as best is a moving average of the weights, in which
+                          the newest counts 1 - min(ema, (1 + step) / (10 + step)) [none] */
   int epochs;          /* [10] */
+  int early_stop;      /* end after so many epochs without a better accuracy [never] */
   uint64_t seed;       /* of weights, order and dropout [0] */
   uint64_t max_steps;  /* end after so many steps from the start of the run [no limit] */
   double save_seconds; /* checkpoint at least so often, and at each epoch's end [600] */
@@ -82,17 +105,32 @@ typedef struct vgg_train_options {
   /* How the data sets were opened, for whoever resumes the run; borrowed for the call [the spec of
    * the training set, the first pictures of each] */
   const vgg_run_data *data;
-  vgg_channels channels; /* the model's rule for pictures of other channels [luma] */
-  vgg_run_options run;   /* batch is the recipe's batch size [128] */
+  vgg_channels
+      channels;        /* the model's rule for pictures of other channels [luma; that of `from`] */
+  vgg_run_options run; /* batch is the recipe's batch size [128] */
 } vgg_train_options;
+
+/* The name of recipe i and a line about it (may be NULL); NULL after the last. */
+VGG_API const char *vgg_recipe_at(size_t i, const char **about);
+
+/* The recipe of a run that names none.
+ *   from  it starts from trained weights; arch may then be NULL */
+VGG_API const char *vgg_recipe_default(const vgg_arch *arch, bool from);
+
+/* What a recipe stands for in training `arch` (NULL: a VGG net), as options; words are static, and
+ * 0 where it says none. Fails with VGG_BAD_VALUE if there is no such recipe. */
+VGG_API vgg_status vgg_recipe_options(const char *name, const vgg_arch *arch,
+                                      vgg_train_options *out, vgg_error *err);
 
 typedef struct vgg_trainer vgg_trainer;
 
 /* Starts a run: creates the run directory with config.json in it, initialises the weights.
- *   arch, train, held  borrowed until the trainer is closed; held NULL: no evaluation
+ *   arch         borrowed for the call; NULL: the net of options->from
+ *   train, held  borrowed until the trainer is closed; held NULL: no evaluation
  *   out  on success owns the trainer: close with vgg_trainer_close
- * Fails with VGG_BAD_VALUE (a number out of range, data that does not fit the net), VGG_ABSENT,
- * VGG_NO_OUTPUT (the directory cannot be made or holds a run), VGG_NO_MEMORY. */
+ * Fails with VGG_BAD_VALUE (a number out of range, data that does not fit the net), VGG_ABSENT, as
+ * vgg_model_load of options->from, VGG_NO_OUTPUT (the directory cannot be made or holds a run),
+ * VGG_NO_MEMORY. */
 VGG_API vgg_status vgg_trainer_create(const vgg_arch *arch, const vgg_dataset *train,
                                       const vgg_dataset *held, const vgg_train_options *options,
                                       vgg_trainer **out, vgg_error *err);
@@ -111,19 +149,21 @@ VGG_API vgg_status vgg_trainer_resume(const char *dir, const vgg_dataset *train,
                                       vgg_trainer **out, vgg_error *err);
 VGG_API void vgg_trainer_close(vgg_trainer *trainer);
 
-/* After a resume: one line to show when kernels or threads differ from those the run had, so that
- * it is no longer bit for bit the run that was never stopped. "" otherwise; lent. */
-VGG_API const char *vgg_trainer_note(const vgg_trainer *trainer);
+/* Line i of what there is to say about the run, lent; NULL behind the last. At its start: which
+ * recipe was chosen, where weights are from, what is frozen; after a resume: whether kernels or
+ * threads differ from those the run had, so that it is no longer bit for bit the run that was never
+ * stopped. Later lines come up in training: that it does not learn, that it ended early. */
+VGG_API const char *vgg_trainer_note(const vgg_trainer *trainer, size_t i);
 
 /* A moment of a run, lent to the callback. */
 typedef enum vgg_train_when { VGG_AFTER_STEP, VGG_AFTER_EPOCH, VGG_DURING_EVAL } vgg_train_when;
 
 typedef struct vgg_train_state {
   vgg_train_when when;
-  int epoch, epochs;    /* 0-based epoch under way (after it: the one that ended) */
-  uint64_t step, steps; /* steps done in the whole run; planned */
-  int batch, batches;   /* batches done in this epoch; in an epoch */
-  double lr;
+  int epoch, epochs;            /* 0-based epoch under way (after it: the one that ended) */
+  uint64_t step, steps;         /* steps done in the whole run; planned */
+  int batch, batches;           /* batches done in this epoch; in an epoch */
+  double lr;                    /* of the newest step */
   double train_loss, train_acc; /* running means over this epoch, as train_ch6 */
   vgg_split held;               /* which set is evaluated; VGG_TRAIN: none */
   double held_acc, held_loss;   /* on it, of the newest evaluation; NaN before the first */

@@ -38,6 +38,11 @@ bool model_name_by_number(vgg_model *m) {
 }
 
 vgg_status vgg_model_create(const vgg_arch *arch, uint64_t seed, vgg_model **out, vgg_error *err) {
+  return model_create(arch, net_init_find("xavier"), seed, out, err);
+}
+
+vgg_status model_create(const vgg_arch *arch, const net_init *init, uint64_t seed, vgg_model **out,
+                        vgg_error *err) {
   vgg_model *m = calloc(1, sizeof *m);
   if (!m) return err_no_memory(err, "model", sizeof *m);
   m->arch = arch_copy(arch);
@@ -54,7 +59,7 @@ vgg_status vgg_model_create(const vgg_arch *arch, uint64_t seed, vgg_model **out
     return err_no_memory(err, "model", bytes);
   }
   m->preprocess.input = m->arch->options.input;
-  net_init_d2l(&m->params, seed, m->values);
+  net_init_fill(init, &m->params, seed, m->values);
   *out = m;
   return VGG_OK;
 }

@@ -19,6 +19,10 @@ struct vgg_model {
   char *recipe; /* JSON; owned */
 };
 
+/* vgg_model_create with another initialisation. */
+vgg_status model_create(const vgg_arch *arch, const net_init *init, uint64_t seed, vgg_model **out,
+                        vgg_error *err);
+
 /* Writes a model file with extra tensors ("state.*") and metadata after the model's own. */
 vgg_status model_save_with(const vgg_model *model, const char *path, const st_output *extra,
                            size_t num_extra, const st_pair *pairs, size_t num_pairs,

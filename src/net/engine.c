@@ -96,7 +96,7 @@ static void lay_out_gradients(engine *e) {
   const plan *p = e->plan;
   const size_t half = (p->edge_gradients - p->kept_gradients) / 2;
   char *kept = e->edge_gradients + 2 * half;
-  for (int i = 0; i < p->num_stages; i++) {
+  for (int i = p->first_trained; i < p->num_stages; i++) {
     const plan_stage *st = &p->stages[i];
     if (!st->impl->fuses_update) {
       e->stages[i].dy = e->edge_gradients + (i % 2 == 0 ? 0 : half);
@@ -195,6 +195,20 @@ void engine_set_input(engine *e, int n, const float *x) {
   }
 }
 
+void *engine_input(engine *e) { return e->stages[0].x; }
+
+const void *engine_output(const engine *e) { return e->stages[e->plan->num_stages - 1].y; }
+
+size_t engine_input_bytes(const engine *e) {
+  const plan_stage *first = &e->plan->stages[0];
+  return first->x_floats * edge_size(first->impl->spec.x_type);
+}
+
+size_t engine_output_bytes(const engine *e) {
+  const plan_stage *last = last_stage(e);
+  return last->y_floats * edge_size(last->impl->spec.y_type);
+}
+
 /* Keeps a unit when its 32-bit draw is at least p * 2^32. */
 static void draw_mask(const plan_stage *st, uint8_t *mask, double p, uint64_t seed, uint32_t epoch,
                       uint32_t id) {
@@ -283,11 +297,10 @@ static double row_loss(int classes, const float *logits, int32_t label, float sc
   return log(sum) - ((double)logits[label] - top);
 }
 
-void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
-                 int *correct) {
+static void loss_of(engine *e, int n, const int32_t *labels, const float *weights, double over,
+                    float *dlogits, double *sum_loss, int *correct) {
   const int classes = last_stage(e)->impl->spec.K;
   const float *logits = engine_logits(e);
-  float *dlogits = gradient ? e->stages[e->plan->num_stages - 1].dy : NULL;
   *sum_loss = 0;
   *correct = 0;
   for (int i = 0; i < n; i++) {
@@ -296,9 +309,21 @@ void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double 
     for (int k = 1; k < classes; k++)
       if (row[k] > row[guess]) guess = k;
     *correct += guess == labels[i];
-    *sum_loss += row_loss(classes, row, labels[i], 1.0f / (float)n,
-                          dlogits ? dlogits + (size_t)i * classes : NULL);
+    const float weight = weights ? weights[labels[i]] : 1;
+    *sum_loss += weight * row_loss(classes, row, labels[i], weight / (float)over,
+                                   dlogits ? dlogits + (size_t)i * classes : NULL);
   }
+}
+
+void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
+                 int *correct) {
+  loss_of(e, n, labels, NULL, n, gradient ? e->stages[e->plan->num_stages - 1].dy : NULL, sum_loss,
+          correct);
+}
+
+void engine_loss_part(engine *e, int n, const int32_t *labels, const float *weights, double over,
+                      double *sum_loss, int *correct) {
+  loss_of(e, n, labels, weights, over, e->stages[e->plan->num_stages - 1].dy, sum_loss, correct);
 }
 
 static bool backward_stage(engine *e, int i, const stage_io *io) {
@@ -323,7 +348,7 @@ static bool backward_stage(engine *e, int i, const stage_io *io) {
 
 vgg_status engine_backward(engine *e, int n, vgg_error *err) {
   lap(e, -1, ENGINE_WEIGHTS);
-  for (int i = e->plan->num_stages - 1; i >= 0; i--) {
+  for (int i = e->plan->num_stages - 1; i >= e->plan->first_trained; i--) {
     const plan_stage *st = &e->plan->stages[i];
     stage_io io = io_of(e, i, n, true);
     io.dx = st->impl->spec.need_dx ? e->stages[i - 1].dy : NULL;
@@ -362,8 +387,8 @@ vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_r
     if (!st->impl->fuses_update) continue;
     const stage_io io = io_of(e, i, n, true);
     const size_t at = e->plan->params.at[st->weight].offset;
-    stage_update u = {.rule = rule, .args = args, .w = e->masters + at};
-    for (int k = 0; k < rule->states; k++) u.state[k] = states[k] + at;
+    stage_update u = {.rule = rule, .args = &args[st->weight], .w = e->masters + at};
+    for (int k = 0; k < rule->states; k++) u.state[k] = states[k] + (at - e->plan->trained_at);
     if (!st->impl->ops->update(st->impl, &io, &u)) return fault(e, i, "the update", err);
     lap(e, i, ENGINE_WEIGHTS);
   }

@@ -6,6 +6,8 @@
  *   engine_set_pixels, engine_draw_dropout, engine_forward(train), engine_loss(with gradient),
  *   engine_backward, then, when all gradients are known to be finite, the optimiser on those that
  *   engine_gradients lists and engine_fused_update for the others, then engine_repack.
+ *
+ * An engine may run a part of a net (plan_part): another one's output is then its input.
  */
 #ifndef NET_ENGINE_H
 #define NET_ENGINE_H
@@ -21,8 +23,9 @@ void engine_close(engine *e);
 
 const plan *engine_plan(const engine *e);
 float *engine_masters(engine *e);
-/* [params.count], the gradient of every parameter; NULL where its stage applies it by itself. An
- * engine for PLAN_GRADIENTS has all of them, one after the other as the masters. */
+/* [params.count], the gradient of every parameter; NULL where its stage applies it by itself and
+ * where the plan does not train it. An engine for PLAN_GRADIENTS of a whole net has all of them,
+ * one after the other as the masters. */
 float *const *engine_gradients(const engine *e);
 
 /* From now on pixels become (x / 255 - mean[c]) / std[c], in double and rounded to float. mean, std
@@ -33,6 +36,13 @@ void engine_normalise(engine *e, const double *mean, const double *std);
 void engine_set_pixels(engine *e, int n, const uint8_t *pixels);
 /* Floats [n][h][w][c] likewise, unscaled: for tests. */
 void engine_set_input(engine *e, int n, const float *x);
+
+/* The first edge, to be written, and the last one of the newest forward, as they lie in memory: one
+ * image after the other, engine_input_bytes and engine_output_bytes each. */
+void *engine_input(engine *e);
+const void *engine_output(const engine *e);
+size_t engine_input_bytes(const engine *e);
+size_t engine_output_bytes(const engine *e);
 
 /* Draws all dropout masks by Philox from (seed, epoch, ids[i]), ids [n] = dataset indices. */
 void engine_draw_dropout(engine *e, int n, uint64_t seed, uint32_t epoch, const uint32_t *ids);
@@ -49,7 +59,13 @@ const float *engine_logits(const engine *e); /* [n][classes] */
 void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
                  int *correct);
 
-/* Gradients of all parameters (written, not added). */
+/* The same for a part of a step's images, always with the gradient, where images differ in weight:
+ * image i counts weights[labels[i]] times (weights NULL: once), and its gradient is divided by
+ * `over`, what all images of the step count together. *sum_loss is of the weighted losses. */
+void engine_loss_part(engine *e, int n, const int32_t *labels, const float *weights, double over,
+                      double *sum_loss, int *correct);
+
+/* Gradients of all parameters that are trained (written, not added). */
 vgg_status engine_backward(engine *e, int n, vgg_error *err);
 
 /* The weights whose gradient never is anywhere as a whole, between engine_backward and the update:
@@ -57,7 +73,8 @@ vgg_status engine_backward(engine *e, int n, vgg_error *err);
 int engine_fused_not_finite(engine *e, int n);
 /* ... the sum of their gradients' squares; ... */
 double engine_fused_norm2(engine *e, int n);
-/* ... one step of the rule. states [rule->states][params.floats]. VGG_BUG if a backend fails. */
+/* ... one step of the rule, with args [params.count] for each parameter. states
+ * [rule->states][params.floats - trained_at of the plan]. VGG_BUG if a backend fails. */
 vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
                                float *const states[], vgg_error *err);
 

@@ -48,9 +48,17 @@ typedef struct net_params {
 } net_params;
 
 void net_params_of(const vgg_arch *arch, net_params *out);
+/* Where in the array the parameters of `layer` and of those after it begin. */
+size_t net_params_from(const net_params *params, int layer);
 
-/* Glorot-uniform weights, PyTorch's default uniform biases; see vgg_model_create. The padding
- * floats become 0. `values` [params->floats], written. */
+/* An initialisation: a row of inits.def. */
+typedef struct net_init net_init;
+const net_init *net_init_find(const char *name); /* NULL: none of that name */
+const char *net_init_names(void);                /* all, a blank before each */
+/* `values` [params->floats], written; the padding floats become 0. The same seed gives the same
+ * values on every machine (normal ones: as far as its libm agrees). */
+void net_init_fill(const net_init *init, const net_params *params, uint64_t seed, float *values);
+/* The tutorial's, "xavier". */
 void net_init_d2l(const net_params *params, uint64_t seed, float *values);
 
 /* Copies one tensor between the canonical order and the file's order (see shape, map). Both

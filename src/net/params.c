@@ -46,6 +46,12 @@ void net_params_of(const vgg_arch *arch, net_params *out) {
   }
 }
 
+size_t net_params_from(const net_params *params, int layer) {
+  for (int i = 0; i < params->count; i++)
+    if (params->at[i].layer >= layer) return params->at[i].offset;
+  return params->floats;
+}
+
 /* Both permutations are one: `rows` matrices, here [pixels][channels], in files
  * [channels][pixels]. A convolution has a row per filter, a linear layer one per unit. */
 typedef struct layout {

@@ -47,14 +47,14 @@ static vgg_status resolve_winograd(const char *winograd, plan *p, vgg_error *err
   return err_set(err, VGG_BAD_VALUE, "--winograd %s: unknown, wanted auto, on or off", winograd);
 }
 
-/* Arrays as large as the masters. */
+/* Arrays as large as what is trained of the masters. */
 static vgg_status resolve_optimizer(const char *optimizer, plan *p, vgg_error *err) {
   const op_rule *rule = optimizer ? op_rule_find(optimizer) : NULL;
   if (optimizer && !rule)
     return err_set(err, VGG_BAD_VALUE, "--optimizer %s: unknown, wanted one of:%s", optimizer,
                    op_rule_names());
   if (rule && p->env.training)
-    p->optimizer = (size_t)rule->states * p->params.floats * sizeof(float);
+    p->optimizer = (size_t)rule->states * (p->params.floats - p->trained_at) * sizeof(float);
   return VGG_OK;
 }
 
@@ -205,10 +205,12 @@ static int find_param(const net_params *params, int layer, bool bias) {
   return -1;
 }
 
-static vgg_status build_stages(plan *p, const char *backend_name, vgg_error *err) {
+static vgg_status build_stages(plan *p, const plan_part *part, const char *backend_name,
+                               vgg_error *err) {
   const vgg_arch *a = p->arch;
   const edge_type edge = p->env.bf16 ? EDGE_BF16 : EDGE_F32;
-  for (int i = 0; i < a->num_layers;) {
+  const bool fuse_updates = p->env.fuse_updates;
+  for (int i = part->begin; i < part->end;) {
     if (a->layers[i].type == VGG_LAYER_FLATTEN || a->layers[i].type == VGG_LAYER_SOFTMAX) {
       i++; /* flatten moves nothing; softmax belongs to the loss */
       continue;
@@ -229,7 +231,10 @@ static vgg_status build_stages(plan *p, const char *backend_name, vgg_error *err
     const bool last = layer_is(a, i, VGG_LAYER_SOFTMAX);
     spec.x_type = edge;
     spec.y_type = last ? EDGE_F32 : edge; /* logits keep their 24 bits for the loss */
-    spec.need_dx = p->num_stages > 0;
+    const bool trained = st->first_layer >= part->trained;
+    if (!trained) p->first_trained = p->num_stages + 1;
+    p->env.fuse_updates = fuse_updates && trained;
+    spec.need_dx = p->num_stages > p->first_trained;
     st->x_floats = (size_t)spec.C * spec.H * spec.W;
     st->y_floats = (size_t)spec.K * spec.OP * spec.OQ;
     const vgg_status status = choose_backend(p, st, &spec, backend_name, err);
@@ -248,7 +253,9 @@ static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 static void measure_gradients(plan *p) {
   enum { TENSOR_FLOATS = 16 };
   size_t widest = 0, floats = 0;
-  for (int i = 0; i < p->num_stages; i++) {
+  for (int i = 0; i < p->params.count; i++)
+    if (p->params.at[i].offset < p->trained_at) p->gradient_at[i] = PLAN_NO_GRADIENT;
+  for (int i = p->first_trained; i < p->num_stages; i++) {
     const plan_stage *st = &p->stages[i];
     const size_t dy =
         mem_round((size_t)p->env.max_n * st->y_floats * edge_size(st->impl->spec.y_type));
@@ -292,8 +299,16 @@ static void measure(plan *p) {
   if (p->env.training) measure_gradients(p);
 }
 
+plan_part plan_whole(const vgg_arch *arch) { return (plan_part){0, arch->num_layers, 0}; }
+
 vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, plan_use use,
                        plan **out, vgg_error *err) {
+  const plan_part whole = plan_whole(arch);
+  return plan_create_part(arch, options, use, &whole, out, err);
+}
+
+vgg_status plan_create_part(const vgg_arch *arch, const vgg_run_options *options, plan_use use,
+                            const plan_part *part, plan **out, vgg_error *err) {
   static const vgg_run_options defaults;
   const vgg_run_options *o = options ? options : &defaults;
   plan *p = calloc(1, sizeof *p);
@@ -303,9 +318,10 @@ vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, pla
   if (!p->arch) status = err_no_memory(err, "plan", sizeof *arch);
   if (status == VGG_OK) {
     net_params_of(p->arch, &p->params);
+    p->trained_at = net_params_from(&p->params, part->trained);
     status = resolve_env(p, o, use, err);
   }
-  if (status == VGG_OK) status = build_stages(p, o->backend, err);
+  if (status == VGG_OK) status = build_stages(p, part, o->backend, err);
   if (status != VGG_OK) {
     plan_close(p);
     return status;

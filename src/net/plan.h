@@ -32,6 +32,14 @@ typedef enum plan_use {
 
 enum { PLAN_NO_GRADIENT = -1 };
 
+/* A part of a net: layers begin .. end - 1, of which those before `trained` take no gradient and
+ * are never updated. A training plan's part ends with the net; an inference plan's may end before
+ * any convolution or linear layer, and its last edge is then that of the plan which begins there.
+ */
+typedef struct plan_part {
+  int begin, end, trained;
+} plan_part;
+
 typedef struct plan {
   vgg_arch *arch; /* owned copy */
   net_params params;
@@ -40,6 +48,8 @@ typedef struct plan {
   char device[16];
   int num_stages;
   plan_stage stages[PLAN_MAX_STAGES];
+  int first_trained; /* the stages before it are frozen */
+  size_t trained_at; /* where its parameters begin, in floats: what is trained lies behind */
   /* Where a parameter's gradient begins in the arena, in floats; PLAN_NO_GRADIENT: its stage
    * applies it where it arises. As in params if all are there. */
   ptrdiff_t gradient_at[2 * NET_MAX_LAYERS];
@@ -49,6 +59,9 @@ typedef struct plan {
   size_t optimizer; /* the trainer's: what the rule of the options keeps from step to step */
 } plan;
 
+/* The whole net, all of it trained. */
+plan_part plan_whole(const vgg_arch *arch);
+
 /* What `--precision auto` means: true fp32 where own kernels do with a quarter of the products,
  * bf16 where the processor multiplies it so fast that this does not matter, or without them. */
 bool plan_prefers_bf16(cpu_isa isa, const char *backend_name, bool no_winograd);
@@ -56,6 +69,9 @@ bool plan_prefers_bf16(cpu_isa isa, const char *backend_name, bool no_winograd);
 /* options may be NULL. Fails as vgg_plan_describe. */
 vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, plan_use use,
                        plan **out, vgg_error *err);
+/* The same for a part of the net. Parameters keep their places in the masters of the whole. */
+vgg_status plan_create_part(const vgg_arch *arch, const vgg_run_options *options, plan_use use,
+                            const plan_part *part, plan **out, vgg_error *err);
 void plan_close(plan *p);
 
 #endif

@@ -5,7 +5,8 @@
  *   metadata "vgg.state"   run_state as one line of JSON; NaN is null
  *   metadata "vgg.data"    what the run learnt from, as config.json has it
  *   tensor "state.metrics" F64 [records][METRICS_COLUMNS], absent before the first record
- *   tensors "state.optimizer.0", ".1"  F32 [params.floats], as many as the rule has
+ *   tensors "state.optimizer.0", ".1"  F32 [trained floats], as many as the rule has
+ *   tensor "state.ema"     F32 [trained floats], where an average is kept
  *
  * All go into the file with the weights, so a run can never be resumed from a mixture.
  */
@@ -26,9 +27,9 @@ typedef struct state_field {
 
 #define FIELD(name) \
   { #name, offsetof(run_state, name) }
-static const state_field counters[] = {FIELD(epoch),  FIELD(batch),      FIELD(step),
-                                       FIELD(images), FIELD(best_epoch), FIELD(correct),
-                                       FIELD(seen)};
+static const state_field counters[] = {FIELD(epoch),      FIELD(batch), FIELD(step), FIELD(images),
+                                       FIELD(best_epoch), FIELD(stale), FIELD(flat), FIELD(drops),
+                                       FIELD(correct),    FIELD(seen)};
 static const state_field reals[] = {
     FIELD(loss_sum),        FIELD(held_acc),          FIELD(held_loss),    FIELD(best_acc),
     FIELD(compute_seconds), FIELD(data_wait_seconds), FIELD(eval_seconds), FIELD(wall_seconds)};
@@ -96,17 +97,23 @@ static vgg_status check_data(const vgg_trainer *t, const st_file *file, const ch
   return status;
 }
 
-/* One array of the optimiser's, and how it is called in the file. */
-typedef struct rule_state {
-  const float *values;
+enum { MAX_STATES = OP_RULE_MAX_STATES + 1, STATE_NAME = 32 };
+
+/* An array that goes on from step to step, and how it is called in the file. */
+typedef struct step_state {
+  char name[STATE_NAME];
+  float *values;
   size_t count;
-} rule_state;
+} step_state;
 
-enum { RULE_NAME = 32 };
-
-static const char *rule_state_name(int i, char name[RULE_NAME]) {
-  snprintf(name, RULE_NAME, "state.optimizer.%d", i);
-  return name;
+static int list_states(const vgg_trainer *t, step_state list[MAX_STATES]) {
+  int count = 0;
+  for (; count < t->rule->states; count++) {
+    list[count] = (step_state){.values = t->rule_states[count], .count = t->trained};
+    snprintf(list[count].name, STATE_NAME, "state.optimizer.%d", count);
+  }
+  if (t->ema) list[count++] = (step_state){"state.ema", t->ema, t->trained};
+  return count;
 }
 
 static vgg_status emit_records(const void *context, file_writer *w, vgg_error *err) {
@@ -115,15 +122,15 @@ static vgg_status emit_records(const void *context, file_writer *w, vgg_error *e
 }
 
 static vgg_status emit_floats(const void *context, file_writer *w, vgg_error *err) {
-  const rule_state *s = context;
+  const step_state *s = context;
   return file_write(w, s->values, s->count * sizeof *s->values, err);
 }
 
 vgg_status checkpoint_save(vgg_trainer *t, vgg_error *err) {
   const metrics *m = &t->metrics;
-  st_output more[1 + OP_RULE_MAX_STATES];
-  rule_state states[OP_RULE_MAX_STATES];
-  char names[OP_RULE_MAX_STATES][RULE_NAME];
+  st_output more[1 + MAX_STATES];
+  step_state states[MAX_STATES];
+  const int num_states = list_states(t, states);
   size_t count = 0;
   if (m->count > 0)
     more[count++] = (st_output){.name = "state.metrics",
@@ -133,16 +140,14 @@ vgg_status checkpoint_save(vgg_trainer *t, vgg_error *err) {
                                 .bytes = m->count * sizeof *m->records,
                                 .emit = emit_records,
                                 .context = m};
-  for (int i = 0; i < t->rule->states; i++) {
-    states[i] = (rule_state){t->rule_states[i], t->model->params.floats};
-    more[count++] = (st_output){.name = rule_state_name(i, names[i]),
+  for (int i = 0; i < num_states; i++)
+    more[count++] = (st_output){.name = states[i].name,
                                 .dtype = "F32",
                                 .rank = 1,
                                 .shape = {states[i].count},
                                 .bytes = states[i].count * sizeof(float),
                                 .emit = emit_floats,
                                 .context = &states[i]};
-  }
   char *path = path_join(t->dir, "last.safetensors");
   char *line = state_line(&t->state), *data = data_line(&t->config);
   vgg_status status;
@@ -183,17 +188,19 @@ static vgg_status load_records(const st_file *file, const char *path, metrics_re
   return VGG_OK;
 }
 
-static vgg_status load_rule(vgg_trainer *t, const st_file *file, const char *path, vgg_error *err) {
-  const vgg_status status = trainer_make_rule(t, err);
+static vgg_status load_states(vgg_trainer *t, const st_file *file, const char *path,
+                              vgg_error *err) {
+  const vgg_status status = trainer_make_states(t, err);
   if (status != VGG_OK) return status;
-  const size_t floats = t->model->params.floats;
-  for (int i = 0; i < t->rule->states; i++) {
-    char name[RULE_NAME];
-    const st_tensor *tensor = st_find(file, rule_state_name(i, name));
-    if (!tensor || strcmp(tensor->dtype, "F32") != 0 || tensor->bytes != floats * sizeof(float))
-      return err_set(err, VGG_BAD_CONTENT, "%s: %s: %s, wanted F32 [%zu] of %s", path, name,
-                     tensor ? "of another size or type" : "missing", floats, t->rule->name);
-    memcpy(t->rule_states[i], tensor->data, tensor->bytes);
+  step_state states[MAX_STATES];
+  const int count = list_states(t, states);
+  for (int i = 0; i < count; i++) {
+    const step_state *s = &states[i];
+    const st_tensor *tensor = st_find(file, s->name);
+    if (!tensor || strcmp(tensor->dtype, "F32") != 0 || tensor->bytes != s->count * sizeof(float))
+      return err_set(err, VGG_BAD_CONTENT, "%s: %s: %s, wanted F32 [%zu]", path, s->name,
+                     tensor ? "of another size or type" : "missing", s->count);
+    memcpy(s->values, tensor->data, tensor->bytes);
   }
   return VGG_OK;
 }
@@ -210,7 +217,7 @@ vgg_status checkpoint_load(vgg_trainer *t, const char *dir, metrics_record **rec
       status = err_set(err, VGG_BAD_CONTENT, "%s: holds no state to resume from (vgg.state)", path);
   }
   if (status == VGG_OK) status = check_data(t, file, path, err);
-  if (status == VGG_OK) status = load_rule(t, file, path, err);
+  if (status == VGG_OK) status = load_states(t, file, path, err);
   if (status == VGG_OK) status = load_records(file, path, records, count, err);
   st_close(file);
   free(path);

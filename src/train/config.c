@@ -2,10 +2,9 @@
  *
  * config.json:
  *
- *   {"format": 3, "vgg": version,
+ *   {"format": 4, "vgg": version,
  *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout"},
- *    "recipe": {"name", "optimizer", "lr", "momentum", "weight_decay", "clip_norm", "epochs",
- *               "batch", "seed", "max_steps", "save_seconds"},
+ *    "recipe": {"name", "from", "seed", "max_steps", "save_seconds", and settings.def's},
  *    "data":   {"spec", "class_order", "exif", "limit", "test_limit", "val_split",
  *               "train": {"count", "digest"}, "held": {"split", "count", "digest"} or null},
  *    "run":    {"device" | "backend" | "precision" | "winograd" | "isa": {"asked", "used"},
@@ -24,40 +23,13 @@
 #include "base/file.h"
 #include "train/recipe.h"
 
-enum { FORMAT = 3, MAX_CONFIG_BYTES = 1 << 20 };
+enum { FORMAT = 4, MAX_CONFIG_BYTES = 1 << 20 };
 
 /* ---- from options ---------------------------------------------------------------------------- */
 
-/* What config.json will say, so that a resumed run has the very same number. */
-static double fifteen_digits(double value) {
-  char s[40];
-  snprintf(s, sizeof s, "%.15g", value);
-  return strtod(s, NULL);
-}
-
-static vgg_status check_rule(const run_config *c, vgg_error *err) {
-  const op_rule *rule = op_rule_find(c->optimizer);
-  if (!rule)
-    return err_set(err, VGG_BAD_VALUE, "optimizer '%s': unknown, wanted one of:%s", c->optimizer,
-                   op_rule_names());
-  if (c->momentum != 0 && rule->states == 0)
-    return err_set(err, VGG_BAD_VALUE, "momentum %g: %s has none", c->momentum, rule->name);
-  if (!(c->momentum >= 0) || !(c->momentum < 1))
-    return err_set(err, VGG_BAD_VALUE, "momentum %g: wanted at least 0 and below 1", c->momentum);
-  if (!(c->weight_decay >= 0) || !isfinite((float)c->weight_decay))
-    return err_set(err, VGG_BAD_VALUE, "weight decay %g: wanted at least 0", c->weight_decay);
-  if (!(c->clip_norm >= 0) || !isfinite((float)c->clip_norm))
-    return err_set(err, VGG_BAD_VALUE, "clip norm %g: wanted a positive number", c->clip_norm);
-  return VGG_OK;
-}
-
 static vgg_status check_numbers(const run_config *c, vgg_error *err) {
-  const vgg_status status = check_rule(c, err);
+  const vgg_status status = settings_check(&c->settings, err);
   if (status != VGG_OK) return status;
-  if (!(c->lr > 0) || !isfinite((float)c->lr) || (float)c->lr == 0)
-    return err_set(err, VGG_BAD_VALUE, "lr %g: wanted a positive number", c->lr);
-  if (c->epochs < 1) return err_set(err, VGG_BAD_VALUE, "epochs %d: wanted 1 or more", c->epochs);
-  if (c->batch < 1) return err_set(err, VGG_BAD_VALUE, "batch %d: wanted 1 or more", c->batch);
   if (c->seed > INT64_MAX)
     return err_set(err, VGG_BAD_VALUE, "seed %" PRIu64 ": wanted at most %" PRId64, c->seed,
                    INT64_MAX);
@@ -80,24 +52,19 @@ vgg_status config_from_options(const vgg_train_options *options, const vgg_arch 
   static const vgg_train_options defaults;
   const vgg_train_options *o = options ? options : &defaults;
   const recipe *r;
-  const vgg_status status = recipe_find(o->recipe, &r, err);
+  vgg_status status =
+      recipe_find(o->recipe ? o->recipe : vgg_recipe_default(arch, o->from != NULL), &r, err);
   if (status != VGG_OK) return status;
-  const op_rule *rule = op_rule_find(o->run.optimizer ? o->run.optimizer : r->rule);
-  const double lr = recipe_lr(r, arch) * (rule ? rule->lr : 1);
-  const double momentum = rule && rule->states ? 0.9 : 0;
-  *out = (run_config){.lr = fifteen_digits(o->lr != 0 ? o->lr : lr),
-                      .momentum = fifteen_digits(o->momentum != 0 ? o->momentum : momentum),
-                      .weight_decay = fifteen_digits(o->weight_decay),
-                      .clip_norm = fifteen_digits(o->clip_norm),
-                      .epochs = o->epochs ? o->epochs : r->epochs,
-                      .batch = o->run.batch ? o->run.batch : r->batch,
-                      .seed = o->seed,
+  *out = (run_config){.seed = o->seed,
                       .max_steps = o->max_steps,
-                      .save_seconds = fifteen_digits(o->save_seconds != 0 ? o->save_seconds : 600),
+                      .save_seconds = settings_round(o->save_seconds != 0 ? o->save_seconds : 600),
                       .threads = o->run.threads};
   snprintf(out->recipe, sizeof out->recipe, "%s", r->name);
-  snprintf(out->optimizer, sizeof out->optimizer, "%s",
-           o->run.optimizer ? o->run.optimizer : r->rule);
+  if (o->from && (size_t)snprintf(out->from, sizeof out->from, "%s", o->from) >= sizeof out->from)
+    return err_set(err, VGG_BAD_VALUE, "from: its name has %zu letters, wanted at most %zu",
+                   strlen(o->from), sizeof out->from - 1);
+  status = recipe_settings(r, arch, o, &out->settings, err);
+  if (status != VGG_OK) return status;
   ask(&out->device, o->run.device);
   ask(&out->backend, o->run.backend);
   ask(&out->precision, o->run.precision);
@@ -109,7 +76,7 @@ vgg_status config_from_options(const vgg_train_options *options, const vgg_arch 
 /* ---- resuming -------------------------------------------------------------------------------- */
 
 static vgg_status same_number(const char *name, double given, double own, vgg_error *err) {
-  if (given == 0 || fifteen_digits(given) == own) return VGG_OK;
+  if (given == 0 || settings_round(given) == own) return VGG_OK;
   return err_set(err, VGG_BAD_VALUE, "%s %.9g: the run has %.9g and cannot change it", name, given,
                  own);
 }
@@ -130,14 +97,8 @@ vgg_status config_resume(run_config *config, const vgg_train_options *options, v
   if (!options) return VGG_OK;
   const vgg_train_options *o = options;
   vgg_status status = same_word("recipe", o->recipe, config->recipe, config->recipe, err);
-  if (status == VGG_OK)
-    status = same_word("optimizer", o->run.optimizer, config->optimizer, config->optimizer, err);
-  if (status == VGG_OK) status = same_number("lr", o->lr, config->lr, err);
-  if (status == VGG_OK) status = same_number("momentum", o->momentum, config->momentum, err);
-  if (status == VGG_OK)
-    status = same_number("weight decay", o->weight_decay, config->weight_decay, err);
-  if (status == VGG_OK) status = same_number("clip norm", o->clip_norm, config->clip_norm, err);
-  if (status == VGG_OK) status = same_number("batch", o->run.batch, config->batch, err);
+  if (status == VGG_OK) status = same_word("from", o->from, config->from, config->from, err);
+  if (status == VGG_OK) status = settings_same(&config->settings, o, err);
   if (status == VGG_OK && o->seed != 0 && o->seed != config->seed)
     status = err_set(err, VGG_BAD_VALUE,
                      "seed %" PRIu64 ": the run has %" PRIu64 " and cannot change it", o->seed,
@@ -150,7 +111,7 @@ vgg_status config_resume(run_config *config, const vgg_train_options *options, v
   if (status == VGG_OK) status = same_choice("winograd", o->run.winograd, &config->winograd, err);
   if (status == VGG_OK) status = same_choice("isa", o->run.isa, &config->isa, err);
   if (status != VGG_OK) return status;
-  if (o->epochs) config->epochs = o->epochs;
+  if (o->epochs) config->settings.epochs = o->epochs;
   if (o->max_steps) config->max_steps = o->max_steps;
   if (o->run.threads) config->threads = o->run.threads;
   if (o->run.device) {
@@ -173,6 +134,10 @@ vgg_status config_note_data(run_config *config, const vgg_run_data *opened,
   if (strlen(spec) >= sizeof config->data.spec)
     return err_set(err, VGG_BAD_VALUE, "data: its name has %zu characters, wanted at most %zu",
                    strlen(spec), sizeof config->data.spec - 1);
+  const bool plateau = strcmp(config->settings.schedule, "plateau") == 0;
+  if (!held && (plateau || config->settings.early_stop > 0))
+    return err_set(err, VGG_BAD_VALUE, "%s: needs a held-out set, found none",
+                   plateau ? "schedule plateau" : "early stop");
   config->train = mark_of(train);
   if (held) config->held = mark_of(held);
   if (opened)
@@ -226,8 +191,7 @@ void config_note_plan(run_config *config, const plan *p) {
   config->threads = p->env.threads;
 }
 
-json_t *config_stages(const plan *p) {
-  json_t *stages = json_array();
+static void add_stages(json_t *stages, const plan *p) {
   for (int i = 0; i < p->num_stages; i++) {
     const plan_stage *st = &p->stages[i];
     const vgg_layer *first = &p->arch->layers[st->first_layer];
@@ -238,7 +202,14 @@ json_t *config_stages(const plan *p) {
     json_array_append_new(stages, json_pack("{s:s, s:s, s:s}", "layers", layers, "backend",
                                             st->impl->backend, "kernels", st->impl->detail));
   }
-  if (json_array_size(stages) == (size_t)p->num_stages) return stages;
+}
+
+json_t *config_stages(const plan *frozen, const plan *p) {
+  const int count = (frozen ? frozen->num_stages : 0) + p->num_stages;
+  json_t *stages = json_array();
+  if (frozen) add_stages(stages, frozen);
+  add_stages(stages, p);
+  if (json_array_size(stages) == (size_t)count) return stages;
   json_decref(stages);
   return NULL;
 }
@@ -253,11 +224,12 @@ static json_t *arch_json(const vgg_arch *arch) {
 }
 
 static json_t *recipe_json(const run_config *c) {
-  return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:i, s:I, s:I, s:f}", "name", c->recipe,
-                   "optimizer", c->optimizer, "lr", c->lr, "momentum", c->momentum, "weight_decay",
-                   c->weight_decay, "clip_norm", c->clip_norm, "epochs", c->epochs, "batch",
-                   c->batch, "seed", (json_int_t)c->seed, "max_steps", (json_int_t)c->max_steps,
-                   "save_seconds", c->save_seconds);
+  json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:f}", "name", c->recipe, "from", c->from, "seed",
+                           (json_int_t)c->seed, "max_steps", (json_int_t)c->max_steps,
+                           "save_seconds", c->save_seconds);
+  if (settings_to_json(&c->settings, json)) return json;
+  json_decref(json);
+  return NULL;
 }
 
 /* *split NULL: of the training set, which needs no name. */
@@ -292,10 +264,10 @@ static json_t *run_json(const run_config *c) {
                    c->threads, "processor", processor);
 }
 
-json_t *config_to_json(const run_config *c, const plan *p) {
+json_t *config_to_json(const run_config *c, const plan *frozen, const plan *p) {
   return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "format", FORMAT, "vgg", vgg_version(),
                    "arch", arch_json(p->arch), "recipe", recipe_json(c), "data",
-                   config_data_json(c), "run", run_json(c), "stages", config_stages(p));
+                   config_data_json(c), "run", run_json(c), "stages", config_stages(frozen, p));
 }
 
 char *config_recipe_line(const run_config *config) {
@@ -370,18 +342,16 @@ static bool take_data(json_t *json, run_config *out) {
 }
 
 static bool take_recipe(json_t *json, run_config *out) {
-  const char *name, *optimizer;
+  const char *name, *from;
   json_int_t seed, max_steps;
-  if (json_unpack(json, "{s:s, s:s, s:F, s:F, s:F, s:F, s:i, s:i, s:I, s:I, s:F}", "name", &name,
-                  "optimizer", &optimizer, "lr", &out->lr, "momentum", &out->momentum,
-                  "weight_decay", &out->weight_decay, "clip_norm", &out->clip_norm, "epochs",
-                  &out->epochs, "batch", &out->batch, "seed", &seed, "max_steps", &max_steps,
-                  "save_seconds", &out->save_seconds) != 0)
+  if (json_unpack(json, "{s:s, s:s, s:I, s:I, s:F}", "name", &name, "from", &from, "seed", &seed,
+                  "max_steps", &max_steps, "save_seconds", &out->save_seconds) != 0)
     return false;
   out->seed = (uint64_t)seed;
   out->max_steps = (uint64_t)max_steps;
-  return take_word(out->recipe, sizeof out->recipe, name) &&
-         take_word(out->optimizer, sizeof out->optimizer, optimizer);
+  return settings_from_json(json, &out->settings) &&
+         take_word(out->recipe, sizeof out->recipe, name) &&
+         take_word(out->from, sizeof out->from, from);
 }
 
 static bool take_all(json_t *json, run_config *out) {

@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "net/plan.h"
-#include "vgg/train.h"
+#include "train/settings.h"
 
 /* A choice that may be left to `auto`. */
 typedef struct run_choice {
@@ -23,9 +23,8 @@ typedef struct data_mark {
 
 typedef struct run_config {
   char recipe[16];
-  char optimizer[16];                           /* a row of op/rules.def */
-  double lr, momentum, weight_decay, clip_norm; /* clip_norm 0: no limit */
-  int epochs, batch;
+  char from[512]; /* where the weights are from, for the record; "" if they were drawn */
+  settings settings;
   uint64_t seed, max_steps; /* max_steps 0: no limit */
   double save_seconds;
   run_choice device, backend, precision, winograd, isa;
@@ -34,7 +33,7 @@ typedef struct run_config {
   data_mark train, held;
 } run_config;
 
-/* A new run's configuration: `options` (may be NULL) with the recipe's numbers filled in.
+/* A new run's configuration: `options` (may be NULL) with the recipe's settings filled in.
  * Fails with VGG_BAD_VALUE when a number is out of range. */
 vgg_status config_from_options(const vgg_train_options *options, const vgg_arch *arch,
                                run_config *out, vgg_error *err);
@@ -58,11 +57,12 @@ json_t *config_data_json(const run_config *config);
 /* What the plan chose for device, precision, instruction set and threads becomes `used`. */
 void config_note_plan(run_config *config, const plan *p);
 
-/* The plan's stages with the backend and the kernels of each; NULL without memory. */
-json_t *config_stages(const plan *p);
+/* The stages of both plans with the backend and the kernels of each; NULL without memory.
+ *   frozen  that of the frozen layers; NULL: none */
+json_t *config_stages(const plan *frozen, const plan *p);
 
 /* The whole of config.json; NULL without memory. */
-json_t *config_to_json(const run_config *config, const plan *p);
+json_t *config_to_json(const run_config *config, const plan *frozen, const plan *p);
 
 /* Reads `dir`/config.json. *stages (may be NULL) gets the recorded stages: json_decref.
  * Fails with VGG_NO_INPUT, VGG_BAD_CONTENT, VGG_NO_MEMORY. */

@@ -12,7 +12,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -30,7 +30,7 @@ typedef struct loop {
 /* ---- what the caller sees -------------------------------------------------------------------- */
 
 static uint64_t planned_steps(const vgg_trainer *t) {
-  const uint64_t all = (uint64_t)t->config.epochs * (uint64_t)t->batches;
+  const uint64_t all = (uint64_t)t->config.settings.epochs * (uint64_t)t->batches;
   return t->config.max_steps && t->config.max_steps < all ? t->config.max_steps : all;
 }
 
@@ -61,12 +61,12 @@ static vgg_train_state view(const loop *l, vgg_train_when when) {
   const uint64_t steps = planned_steps(t);
   return (vgg_train_state){.when = when,
                            .epoch = (int)s->epoch - between,
-                           .epochs = t->config.epochs,
+                           .epochs = t->config.settings.epochs,
                            .step = (uint64_t)s->step,
                            .steps = steps,
                            .batch = between ? t->batches : (int)s->batch,
                            .batches = t->batches,
-                           .lr = t->config.lr,
+                           .lr = trainer_lr(t, s->step > 0 ? s->step - 1 : 0),
                            .train_loss = s->loss_sum / (double)s->seen,
                            .train_acc = (double)s->correct / (double)s->seen,
                            .held = t->config.data.held,
@@ -135,53 +135,18 @@ static vgg_status save(vgg_trainer *t, vgg_error *err) {
 
 /* ---- a step ---------------------------------------------------------------------------------- */
 
-static vgg_status diverged(const vgg_trainer *t, const char *what, vgg_error *err) {
-  return err_set(err, VGG_BAD_CONTENT,
-                 "step %" PRId64
-                 ", lr %g: %s is not finite; try a lower --lr (%s keeps its last "
-                 "good files)",
-                 t->state.step + 1, t->config.lr, what, t->dir);
-}
-
-/* Nothing of the weights changes unless all gradients are finite. */
-static vgg_status update(vgg_trainer *t, int n, vgg_error *err) {
-  const run_config *c = &t->config;
-  const rule_numbers numbers = {c->lr, c->momentum, c->weight_decay, c->clip_norm};
-  int bad;
-  const vgg_status status =
-      rule_update(t->engine, n, t->rule, &numbers, t->state.step + 1, t->rule_states, &bad, err);
-  if (status != VGG_OK || bad < 0) return status;
-  char what[64];
-  snprintf(what, sizeof what, "a gradient of %s",
-           t->model->arch->layers[t->model->params.at[bad].layer].name);
-  return diverged(t, what, err);
-}
-
-static vgg_status train_on(vgg_trainer *t, const loader_batch *b, double *loss, int *correct,
-                           vgg_error *err) {
-  engine *e = t->engine;
-  engine_set_pixels(e, b->n, b->pixels);
-  engine_draw_dropout(e, b->n, t->config.seed, (uint32_t)t->state.epoch, b->ids);
-  vgg_status status = engine_forward(e, b->n, true, err);
-  if (status != VGG_OK) return status;
-  engine_loss(e, b->n, b->labels, true, loss, correct);
-  if (!isfinite(*loss)) return diverged(t, "the loss", err);
-  status = engine_backward(e, b->n, err);
-  return status == VGG_OK ? update(t, b->n, err) : status;
-}
-
 static vgg_status step(loop *l, vgg_error *err) {
   vgg_trainer *t = l->t;
   run_state *s = &t->state;
   const double asked = clock_seconds();
   const loader_batch *b;
-  vgg_status status = loader_next(t->train, &b, err);
+  vgg_status status = feed_next(t->train, &b, err);
   if (status != VGG_OK) return status;
   if (!b) return err_set(err, VGG_BUG, "loader: ended before batch %" PRId64, s->batch);
   const double start = clock_seconds();
   double loss = 0;
   int correct = 0;
-  if (b->n > 0) status = train_on(t, b, &loss, &correct, err); /* 0: every picture was bad */
+  if (b->n > 0) status = trainer_step(t, b, &loss, &correct, err); /* 0: every picture was bad */
   if (status != VGG_OK) return status;
   s->compute_seconds += clock_seconds() - start;
   s->data_wait_seconds += start - asked;
@@ -203,6 +168,14 @@ static vgg_status step(loop *l, vgg_error *err) {
 
 /* ---- an epoch -------------------------------------------------------------------------------- */
 
+static vgg_status evaluate_part(vgg_trainer *t, const loader_batch *b, int first, int n,
+                                double *loss, int *correct, vgg_error *err) {
+  vgg_status status = feed_put(t->held, first, n, err);
+  if (status == VGG_OK) status = engine_forward(t->engine, n, false, err);
+  if (status == VGG_OK) engine_loss(t->engine, n, b->labels + first, false, loss, correct);
+  return status;
+}
+
 /* Accuracy on the held-out set of the weights as they stand, dropout off. A stop in between leaves
  * the state before the evaluation: a resume does the whole of it. */
 static vgg_status evaluate(loop *l, vgg_error *err) {
@@ -211,25 +184,26 @@ static vgg_status evaluate(loop *l, vgg_error *err) {
   double loss_sum = 0;
   size_t correct = 0, seen = 0;
   bool whole = false;
+  const int most = engine_plan(t->engine)->env.max_n;
   vgg_train_state state = view(l, VGG_DURING_EVAL);
   state.eval_total = t->config.held.count;
-  vgg_status status = loader_start(t->held, 0, 0, err);
+  vgg_status status = feed_start(t->held, 0, 0, err);
   while (status == VGG_OK && !whole && !l->stop) {
     const loader_batch *b;
-    status = loader_next(t->held, &b, err);
+    status = feed_next(t->held, &b, err);
     whole = status == VGG_OK && !b;
-    if (status != VGG_OK || whole || b->n == 0) continue; /* 0: every picture was bad */
-    engine_set_pixels(t->engine, b->n, b->pixels);
-    status = engine_forward(t->engine, b->n, false, err);
-    if (status != VGG_OK) break;
-    double loss;
-    int right;
-    engine_loss(t->engine, b->n, b->labels, false, &loss, &right);
-    loss_sum += loss;
-    correct += (size_t)right;
-    seen += (size_t)b->n;
-    state.eval_done = seen;
-    tell(l, &state);
+    for (int first = 0; status == VGG_OK && !whole && first < b->n; first += most) {
+      const int n = b->n - first < most ? b->n - first : most;
+      double loss;
+      int right;
+      status = evaluate_part(t, b, first, n, &loss, &right, err);
+      if (status != VGG_OK) return status;
+      loss_sum += loss;
+      correct += (size_t)right;
+      seen += (size_t)n;
+      state.eval_done = seen;
+      tell(l, &state);
+    }
   }
   if (status != VGG_OK || !whole) return status;
   if (seen == 0)
@@ -241,24 +215,63 @@ static vgg_status evaluate(loop *l, vgg_error *err) {
   return VGG_OK;
 }
 
+/* What schedule plateau and early stop go by. */
+static void count_epoch(vgg_trainer *t, bool better) {
+  run_state *s = &t->state;
+  s->stale = better ? 0 : s->stale + 1;
+  s->flat = better ? 0 : s->flat + 1;
+  if (strcmp(t->config.settings.schedule, "plateau") != 0 || s->flat < t->config.settings.patience)
+    return;
+  s->drops++;
+  s->flat = 0;
+}
+
 /* best.safetensors follows the held-out accuracy, the first on ties; without evaluation the newest.
- */
-static vgg_status end_epoch(loop *l, vgg_error *err) {
+ * A stop within leaves *judged false. */
+static vgg_status judge(loop *l, bool *judged, vgg_error *err) {
   vgg_trainer *t = l->t;
   run_state *s = &t->state;
-  vgg_status status = VGG_OK;
+  *judged = false;
   if (t->held) {
-    status = evaluate(l, err);
+    vgg_status status = evaluate(l, err);
     if (status != VGG_OK || l->stop) return status;
     status = held_point(l, err);
     if (status != VGG_OK) return status;
   }
-  if (!t->held || !(s->held_acc <= s->best_acc)) {
-    s->best_acc = s->held_acc;
-    s->best_epoch = t->held ? s->epoch + 1 : 0;
-    status = checkpoint_save_best(t, err);
-    if (status != VGG_OK) return status;
-  }
+  *judged = true;
+  const bool better = !t->held || !(s->held_acc <= s->best_acc);
+  count_epoch(t, better);
+  if (!better) return VGG_OK;
+  s->best_acc = s->held_acc;
+  s->best_epoch = t->held ? s->epoch + 1 : 0;
+  return checkpoint_save_best(t, err);
+}
+
+/* A whole epoch at the loss of guessing; the first few steps of a run may well be there. */
+static void warn_of_stall(vgg_trainer *t) {
+  enum { FEW = 20 };
+  const run_state *s = &t->state;
+  const int classes = t->model->arch->options.classes;
+  if (t->stalled || s->step < FEW) return;
+  t->stalled = fabs(s->loss_sum / (double)s->seen - log(classes)) < 0.02;
+  if (!t->stalled) return;
+  const settings *c = &t->config.settings;
+  trainer_say(t,
+              "it does not learn: the loss stayed at ln(%d) = %.3f, that of guessing, for a whole "
+              "epoch; try --lr %.2g%s",
+              classes, log(classes), c->lr / 10,
+              strcmp(c->init, "he") != 0 ? " or --init he" : " or a shallower net");
+}
+
+static vgg_status end_epoch(loop *l, vgg_error *err) {
+  vgg_trainer *t = l->t;
+  run_state *s = &t->state;
+  bool judged;
+  vgg_status status = trainer_exchange_ema(t, err);
+  if (status == VGG_OK) status = judge(l, &judged, err);
+  if (status == VGG_OK) status = trainer_exchange_ema(t, err);
+  if (status != VGG_OK || !judged) return status;
+  warn_of_stall(t);
   s->epoch++;
   s->batch = 0;
   status = save(t, err);
@@ -280,7 +293,7 @@ static vgg_status run_epoch(loop *l, vgg_error *err) {
     s->correct = s->seen = 0;
   }
   vgg_status status = VGG_OK;
-  if (steps_left(t)) status = loader_start(t->train, (uint32_t)s->epoch, (size_t)s->batch, err);
+  if (steps_left(t)) status = feed_start(t->train, (uint32_t)s->epoch, (size_t)s->batch, err);
   while (status == VGG_OK && steps_left(t) && !l->stop) status = step(l, err);
   if (status != VGG_OK || l->stop || s->batch < t->batches) return status;
   return end_epoch(l, err);
@@ -288,17 +301,25 @@ static vgg_status run_epoch(loop *l, vgg_error *err) {
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
+static bool ends_early(const vgg_trainer *t) {
+  const int after = t->config.settings.early_stop;
+  return after > 0 && t->state.stale >= after;
+}
+
 static bool at_end(const vgg_trainer *t) {
   const run_state *s = &t->state;
   if (s->batch == t->batches) return false; /* the epoch's evaluation is still to be done */
-  return s->epoch >= t->config.epochs || (uint64_t)s->step >= planned_steps(t);
+  return (ends_early(t) && s->batch == 0) || s->epoch >= t->config.settings.epochs ||
+         (uint64_t)s->step >= planned_steps(t);
 }
 
 /* A run that ends before its first epoch does leaves a model to use nevertheless. */
 static vgg_status settle(vgg_trainer *t, vgg_error *err) {
   vgg_status status = t->unsaved ? save(t, err) : VGG_OK;
-  if (status == VGG_OK && t->state.epoch == 0) status = checkpoint_save_best(t, err);
-  return status;
+  if (status != VGG_OK || t->state.epoch > 0) return status;
+  status = trainer_exchange_ema(t, err);
+  if (status == VGG_OK) status = checkpoint_save_best(t, err);
+  return status == VGG_OK ? trainer_exchange_ema(t, err) : status;
 }
 
 vgg_status vgg_trainer_run(vgg_trainer *t, vgg_train_callback callback, void *user,
@@ -313,6 +334,9 @@ vgg_status vgg_trainer_run(vgg_trainer *t, vgg_train_callback callback, void *us
   while (status == VGG_OK && !l.stop && !at_end(t)) status = run_epoch(&l, err);
   if (status == VGG_OK) status = settle(t, err);
   if (status != VGG_OK) return status;
+  if (at_end(t) && ends_early(t) && (uint64_t)t->state.step < planned_steps(t))
+    trainer_say(t, "ended early: %d epochs without a better %s accuracy",
+                t->config.settings.early_stop, vgg_split_name(t->config.data.held));
   if (final) *final = view(&l, VGG_AFTER_EPOCH);
   return at_end(t) ? VGG_OK : VGG_STOPPED;
 }

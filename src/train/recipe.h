@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Recipes: the numbers that a training run starts from.
+ * Recipes: the settings that a training run starts from.
  */
 #ifndef TRAIN_RECIPE_H
 #define TRAIN_RECIPE_H
 
-#include "train/rule.h"
-#include "vgg/train.h"
+#include "train/settings.h"
 
 typedef struct recipe {
-  const char *name;
-  const char *rule;
-  double lr, lr_alexnet;
-  int epochs, batch;
+  const char *name, *about;
+  settings settings;
+  double lr_alexnet; /* 0: as of other nets */
   bool test_chooses; /* `best` by the test set where data has no validation set */
 } recipe;
 
-/* NULL means the first recipe, d2l. Fails with VGG_BAD_VALUE, naming those that there are. */
+/* Fails with VGG_BAD_VALUE, naming those that there are. */
 vgg_status recipe_find(const char *name, const recipe **out, vgg_error *err);
 
-/* The learning rate that the recipe gives to `arch`. */
-double recipe_lr(const recipe *r, const vgg_arch *arch);
+/* The settings of `r` for `arch` (NULL: a VGG net), changed by options (NULL: none). Another
+ * optimizer brings the rate and momentum that go with it, another rate takes the head's along.
+ * Fails with VGG_BAD_VALUE as settings_check. */
+vgg_status recipe_settings(const recipe *r, const vgg_arch *arch, const vgg_train_options *options,
+                           settings *out, vgg_error *err);
 
 #endif

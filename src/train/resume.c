@@ -22,18 +22,18 @@ static vgg_status check_state(const vgg_trainer *t, vgg_error *err) {
  * about it. */
 static void compare_kernels(vgg_trainer *t, json_t *recorded, int recorded_threads,
                             const char *recorded_isa) {
-  json_t *now = config_stages(engine_plan(t->engine));
+  json_t *now = config_stages(t->below ? engine_plan(t->below) : NULL, engine_plan(t->engine));
   const bool same_kernels = now && json_equal(now, recorded);
   json_decref(now);
   if (!same_kernels)
-    snprintf(t->note, sizeof t->note,
-             "other kernels than before (isa %s, was %s): no longer bit for bit the run that "
-             "was never stopped",
-             t->config.isa.used, recorded_isa);
+    trainer_say(t,
+                "other kernels than before (isa %s, was %s): no longer bit for bit the run that "
+                "was never stopped",
+                t->config.isa.used, recorded_isa);
   else if (t->config.threads != recorded_threads)
-    snprintf(t->note, sizeof t->note,
-             "%d threads, had %d: may no longer be bit for bit the run that was never stopped",
-             t->config.threads, recorded_threads);
+    trainer_say(t,
+                "%d threads, had %d: may no longer be bit for bit the run that was never stopped",
+                t->config.threads, recorded_threads);
 }
 
 static vgg_status go_on(vgg_trainer *t, const char *dir, const vgg_train_options *options,
@@ -62,8 +62,8 @@ static vgg_status go_on(vgg_trainer *t, const char *dir, const vgg_train_options
     status = trainer_save_config(t, err);
   }
   if (status == VGG_OK)
-    status = metrics_open(&t->metrics, t->dir, t->config.epochs, t->config.data.held, records,
-                          count, err);
+    status = metrics_open(&t->metrics, t->dir, t->config.settings.epochs, t->config.data.held,
+                          records, count, err);
   json_decref(stages);
   free(records);
   return status;

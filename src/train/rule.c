@@ -54,7 +54,8 @@ double rule_clip(double norm2, double most) {
 }
 
 void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
-               float *masters, float *const *gradients, float *const states[], int threads) {
+               float *masters, float *const *gradients, float *const states[], size_t states_at,
+               int threads) {
 #pragma omp parallel num_threads(threads)
   for (int p = 0; p < params->count; p++) {
     const float *g = gradients[p];
@@ -62,8 +63,8 @@ void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *
 #pragma omp for schedule(static) nowait
     for (size_t i = 0; i < count; i += CHUNK) {
       float *state[OP_RULE_MAX_STATES];
-      for (int k = 0; k < rule->states; k++) state[k] = states[k] + offset + i;
-      rule->update(masters + offset + i, g + i, state, chunk_end(i, count) - i, args);
+      for (int k = 0; k < rule->states; k++) state[k] = states[k] + (offset - states_at) + i;
+      rule->update(masters + offset + i, g + i, state, chunk_end(i, count) - i, &args[p]);
     }
   }
 }
@@ -79,9 +80,13 @@ vgg_status rule_update(engine *e, int n, const op_rule *rule, const rule_numbers
   double norm2 = 0;
   if (numbers->clip_norm > 0)
     norm2 = rule_norm2(params, gradients, threads) + engine_fused_norm2(e, n);
-  const op_rule_args args = op_rule_args_at(numbers->lr, numbers->momentum, numbers->weight_decay,
-                                            rule_clip(norm2, numbers->clip_norm), step);
-  rule_step(rule, &args, params, engine_masters(e), gradients, states, threads);
-  const vgg_status status = engine_fused_update(e, n, rule, &args, states, err);
+  op_rule_args args[2 * NET_MAX_LAYERS];
+  const double scale = rule_clip(norm2, numbers->clip_norm);
+  for (int i = 0; i < params->count; i++)
+    args[i] = op_rule_args_at(numbers->lr * (numbers->rates ? numbers->rates[i] : 1),
+                              numbers->momentum, numbers->weight_decay, scale, step);
+  rule_step(rule, args, params, engine_masters(e), gradients, states, engine_plan(e)->trained_at,
+            threads);
+  const vgg_status status = engine_fused_update(e, n, rule, args, states, err);
   return status == VGG_OK ? engine_repack(e, err) : status;
 }

@@ -43,7 +43,7 @@ vgg_status vgg_run_data_settle(vgg_run_data *data, const char *recipe_name, bool
   const char *spec = vgg_run_data_spec(data);
   const recipe *r;
   bool present[VGG_NUM_SPLITS];
-  vgg_status status = recipe_find(recipe_name, &r, err);
+  vgg_status status = recipe_find(recipe_name ? recipe_name : "d2l", &r, err);
   if (status == VGG_OK) status = find_splits(data, present, err);
   if (status != VGG_OK) return status;
   if (data->val_split != 0 && present[VGG_VALIDATION])
