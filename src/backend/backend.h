@@ -9,7 +9,7 @@
  *
  * whose inner values do not exist outside it. The gradient handed to a stage's backward is that of
  * its *output*, before its ReLU mask, dropout mask and pool scatter: those are the stage's own
- * work.
+ * work. A stage with masks_dx may do a bare ReLU's for the stage before, see stage_io.
  *
  * Prepare may fail, run may not: preparing chooses kernels and states all sizes; running allocates
  * nothing and fails only on an internal fault.
@@ -73,6 +73,9 @@ typedef struct stage_io {
   void *dy;               /* backward: gradient of y; may be overwritten; of a stage that fuses
                            * its update, kept as backward leaves it until then */
   void *dx;               /* backward: written in x_type; NULL unless need_dx */
+  bool mask_dx;           /* dx is to be 0 where x is not above 0: the ReLU that x comes from; of
+                           * stages with masks_dx alone */
+  bool dy_masked;         /* dy is so already; to mask it again changes nothing */
   float *dw, *db;         /* backward: written; [K][R][S][C] and [K]; NULL: not wanted,
                            * dw alone only where the stage fuses its update */
   const float *w, *b;     /* the fp32 masters */
@@ -116,6 +119,7 @@ struct stage {
   /* Its sums may have so many times the rounding error of a direct fp32 sum (eps32 * sqrt(terms) *
    * sum |ab|), derived where the algorithm is not the direct one; 0 stands for 1. */
   double error_factor;
+  bool masks_dx;     /* see stage_io */
   bool fuses_update; /* only where the environment allows it */
 };
 

@@ -346,12 +346,21 @@ static bool backward_stage(engine *e, int i, const stage_io *io) {
   return true;
 }
 
+/* Whether the gradient of `from`'s output, which is its ReLU's, is masked where `to` writes it: a
+ * pass over it less. */
+static bool masks_for(const plan_stage *from, const plan_stage *to) {
+  const stage_spec *s = &from->impl->spec;
+  return to->impl->masks_dx && s->relu && !s->pool_size && !s->dropout;
+}
+
 vgg_status engine_backward(engine *e, int n, vgg_error *err) {
   lap(e, -1, ENGINE_WEIGHTS);
   for (int i = e->plan->num_stages - 1; i >= e->plan->first_trained; i--) {
     const plan_stage *st = &e->plan->stages[i];
     stage_io io = io_of(e, i, n, true);
     io.dx = st->impl->spec.need_dx ? e->stages[i - 1].dy : NULL;
+    io.mask_dx = i > 0 && masks_for(&e->plan->stages[i - 1], st);
+    io.dy_masked = i + 1 < e->plan->num_stages && masks_for(st, &e->plan->stages[i + 1]);
     io.dw = e->gradient_of[st->weight];
     io.db = e->gradient_of[st->bias];
     if (!backward_stage(e, i, &io)) return fault(e, i, "backward", err);

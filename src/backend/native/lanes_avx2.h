@@ -108,6 +108,11 @@ INLINE lane_mask lanes_of(int C, int channel) {
   return (lane_mask)(left >= VEC ? ALL_LANES : left <= 0 ? 0 : (1 << left) - 1);
 }
 
+/* x where a > 0, elsewhere 0. */
+INLINE vec where_positive(vec a, vec x) {
+  return _mm256_and_ps(_mm256_cmp_ps(a, splat(0), _CMP_GT_OQ), x);
+}
+
 INLINE vec max(vec a, vec b) { return _mm256_max_ps(a, b); } /* b where one is NaN */
 
 /* a > b; not where one is NaN. */

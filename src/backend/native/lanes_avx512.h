@@ -75,6 +75,11 @@ INLINE lane_mask lanes_of(int C, int channel) {
   return (lane_mask)(left >= VEC ? ALL_LANES : left <= 0 ? 0 : (1 << left) - 1);
 }
 
+/* x where a > 0, elsewhere 0. */
+INLINE vec where_positive(vec a, vec x) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, splat(0), _CMP_GT_OQ), x);
+}
+
 INLINE vec max(vec a, vec b) { return _mm512_max_ps(a, b); } /* b where one is NaN */
 
 /* a > b; not where one is NaN. */

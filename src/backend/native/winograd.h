@@ -75,7 +75,8 @@ typedef struct wg_target {
   uint16_t *masks;   /* pool: written if not NULL */
   const float *bias; /* [C rounded up to `wide`]; NULL: none */
   bool bf16, relu, pool;
-  bool stream; /* past the caches: C is a multiple of 16, values are aligned to 64 bytes */
+  const void *positive; /* like values, no pool: where one is not above 0, 0 is stored; or NULL */
+  bool stream;          /* past the caches: C is a multiple of 16, values are aligned to 64 bytes */
   int C;
 } wg_target;
 

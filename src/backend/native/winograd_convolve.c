@@ -81,7 +81,7 @@ typedef struct strip_work {
 } strip_work;
 
 static void multiply_strip(const wg_stage *s, const strip_work *w, int strip, int p, int stop,
-                           wg_ahead *next, float *M) {
+                           wg_ahead next[2], float *M) {
   const wg_kernels *k = s->kernels;
   const int c16 = wg_round(w->x->C, WG_LANES) / WG_LANES, rows = w->panels.rows;
   const int left = w->y->C - strip * k->wide, outs = left < k->wide ? left : k->wide;
@@ -91,7 +91,8 @@ static void multiply_strip(const wg_stage *s, const strip_work *w, int strip, in
   const float *V = w->V + tile * (size_t)(c16 * WG_LANES);
   const float *U = w->U + (size_t)(strip * WG_POINTS) * u_step;
   for (int point = 0; point < WG_POINTS; point++, U += u_step)
-    product(stop - p, c16, V + (size_t)point * w->v_plane, U, M + (size_t)point * mp, next);
+    product(stop - p, c16, V + (size_t)point * w->v_plane, U, M + (size_t)point * mp,
+            &next[point % 2]);
   const size_t tiles = wg_least(w->count - tile, (size_t)((stop - p) * rows));
   k->output(&s->grid, w->y, w->first + tile, (int)tiles, strip, M, mp);
 }
@@ -100,20 +101,22 @@ static void convolve_range(const wg_stage *s, strip_work w, size_t first, size_t
                            float *scratch) {
   const int strips = wg_strips(s, w.y->C);
   const size_t block = (size_t)wg_block_tiles(w.x->C);
-  const size_t times = (size_t)(WG_POINTS * strips * (wg_round(w.x->C, WG_LANES) / WG_LANES));
+  const size_t times = (size_t)(WG_POINTS / 2 * strips * (wg_round(w.x->C, WG_LANES) / WG_LANES));
+  const wg_source positive = {.values = w.y->positive, .bf16 = w.y->bf16, .C = w.y->C};
   for (w.first = first; w.first < stop; w.first += w.count) {
     w.count = wg_next_block(stop - w.first, block);
     w.panels = panels_for(s, w.count);
     w.v_plane = v_plane(w.x, w.panels);
     w.V = scratch;
     float *M = scratch + WG_POINTS * w.v_plane;
-    const size_t next = w.first + w.count;
-    wg_ahead ahead = wg_look_ahead(&s->grid, w.x, next, wg_next_block(stop - next, block),
-                                   times * (size_t)w.panels.count);
+    const size_t next = w.first + w.count, following = wg_next_block(stop - next, block);
+    const size_t each = times * (size_t)w.panels.count;
+    wg_ahead ahead[2] = {wg_look_ahead(&s->grid, w.x, next, following, each)};
+    if (positive.values) ahead[1] = wg_look_ahead(&s->grid, &positive, next, following, each);
     s->kernels->input(&s->grid, w.x, w.first, (int)w.count, w.panels.rows, true, scratch,
                       w.v_plane);
     for (int strip = 0; strip < strips; strip++)
-      multiply_strip(s, &w, strip, 0, w.panels.count, &ahead, M);
+      multiply_strip(s, &w, strip, 0, w.panels.count, ahead, M);
   }
 }
 
@@ -153,11 +156,11 @@ static void convolve_together(const wg_stage *s, strip_work w, size_t tiles, flo
     transform_panels(s, &w, count * thread / all, count * (thread + 1) / all, scratch);
 #pragma omp barrier
     const int stop = units * (thread + 1) / all;
-    wg_ahead nothing = {0};
+    wg_ahead nothing[2] = {0};
     for (int unit = units * thread / all, next; unit < stop; unit = next) {
       const int strip = unit / count, begin = strip * count;
       next = begin + count < stop ? begin + count : stop;
-      multiply_strip(s, &w, strip, unit - begin, next - begin, &nothing,
+      multiply_strip(s, &w, strip, unit - begin, next - begin, nothing,
                      M + (size_t)thread * m_each);
     }
   }

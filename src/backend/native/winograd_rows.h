@@ -343,10 +343,13 @@ INLINE void store_rows(const wg_grid *g, const wg_target *t, bool bf16, bool who
 #pragma GCC unroll 2
   for (int r = 0; r < 2; r++) {
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++)
-      if (whole || (4 * p.ty + i + r < g->H && 4 * p.tx + j < g->W))
-        store_value(bf16, whole && t->stream, lanes, t->values, corner + (i + r) * row + j * cell,
-                    y[4 * r + j]);
+    for (int j = 0; j < 4; j++) {
+      if (!whole && (4 * p.ty + i + r >= g->H || 4 * p.tx + j >= g->W)) continue;
+      const ptrdiff_t at = corner + (i + r) * row + j * cell;
+      vec v = y[4 * r + j];
+      if (t->positive) v = where_positive(load_masked(bf16, lanes, t->positive, at), v);
+      store_value(bf16, whole && t->stream, lanes, t->values, at, v);
+    }
   }
 }
 

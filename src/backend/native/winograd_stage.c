@@ -120,7 +120,7 @@ static wg_source gradient_of_output(const wg_stage *s, const stage_io *io) {
     pass_pool_backward(s->pass, d->y_type, &window, io->n, io->aux, io->dy, io->workspace, threads);
   } else if (d->pool_size) {
     dz.masks = io->aux;
-  } else if (d->relu) {
+  } else if (d->relu && !io->dy_masked) {
     pass_relu_backward(s->pass, d->y_type, (size_t)io->n * d->P * d->Q * d->K, io->y, 1, io->dy,
                        threads);
   }
@@ -134,7 +134,10 @@ static bool backward(stage *base, const stage_io *io) {
   const wg_source dz = gradient_of_output(s, io);
   if (io->dw) wg_reduce(s, io->n, &x, &dz, scratch_of(s, io), io->dw, io->db);
   if (io->dx) {
-    wg_target dx = {.values = io->dx, .bf16 = d->x_type == EDGE_BF16, .C = d->C};
+    wg_target dx = {.values = io->dx,
+                    .positive = io->mask_dx ? io->x : NULL,
+                    .bf16 = d->x_type == EDGE_BF16,
+                    .C = d->C};
     dx.stream = streams(s, io->n, &dx);
     wg_convolve(s, io->n, &dz, &dx, (const float *)io->pack + s->u_forward, scratch_of(s, io));
   }
@@ -173,6 +176,7 @@ vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage 
                     .backend = NATIVE_NAME,
                     .spec = *spec,
                     .env = *env,
+                    .masks_dx = true,
                     .error_factor = wg_kernels_for(env->isa)->error};
   s->kernels = wg_kernels_for(env->isa);
   s->pass = pass_kernels_for(env->isa);
