@@ -4,54 +4,18 @@
 #include <math.h>
 #include <string.h>
 
-static void rule_sgd(float *w, const float *g, float *const state[], size_t count,
-                     const op_rule_args *a) {
-  (void)state;
-  for (size_t i = 0; i < count; i++) w[i] -= a->lr * (a->scale * g[i] + a->weight_decay * w[i]);
-}
+#define RULES(row) extern const op_rule_row row;
+#include "op/rule_rows.def"
+#undef RULES
 
-static void rule_momentum(float *restrict w, const float *restrict g, float *const state[],
-                          size_t count, const op_rule_args *a) {
-  float *restrict v = state[0];
-  for (size_t i = 0; i < count; i++) {
-    v[i] = a->momentum * v[i] + (a->scale * g[i] + a->weight_decay * w[i]);
-    w[i] -= a->lr * v[i];
-  }
-}
-
-static void rule_nesterov(float *restrict w, const float *restrict g, float *const state[],
-                          size_t count, const op_rule_args *a) {
-  float *restrict v = state[0];
-  for (size_t i = 0; i < count; i++) {
-    const float decayed = a->scale * g[i] + a->weight_decay * w[i];
-    v[i] = a->momentum * v[i] + decayed;
-    w[i] -= a->lr * (decayed + a->momentum * v[i]);
-  }
-}
-
-static void rule_caffe(float *restrict w, const float *restrict g, float *const state[],
-                       size_t count, const op_rule_args *a) {
-  float *restrict v = state[0];
-  for (size_t i = 0; i < count; i++) {
-    v[i] = a->momentum * v[i] + a->lr * (a->scale * g[i] + a->weight_decay * w[i]);
-    w[i] -= v[i];
-  }
-}
-
-static void rule_adamw(float *restrict w, const float *restrict g, float *const state[],
-                       size_t count, const op_rule_args *a) {
-  float *restrict m = state[0], *restrict v = state[1];
-  const float kept = 1 - a->lr * a->weight_decay, rate = a->lr / a->c1;
-  for (size_t i = 0; i < count; i++) {
-    const float scaled = a->scale * g[i];
-    m[i] = a->momentum * m[i] + a->rest1 * scaled;
-    v[i] = a->beta2 * v[i] + a->rest2 * scaled * scaled;
-    w[i] = kept * w[i] - rate * m[i] / (sqrtf(v[i]) / a->root_of_c2 + a->eps);
-  }
-}
+static const op_rule_row *const rows[] = {
+#define RULES(row) &row,
+#include "op/rule_rows.def"
+#undef RULES
+};
 
 static const op_rule rules[] = {
-#define RULE(name, states, lr) {#name, states, lr, rule_##name},
+#define RULE(name, states, lr) {#name, states, lr},
 #include "op/rules.def"
 #undef RULE
 };
@@ -62,6 +26,12 @@ const op_rule *op_rule_find(const char *name) {
   for (size_t i = 0; op_rule_at(i); i++)
     if (strcmp(name, rules[i].name) == 0) return &rules[i];
   return NULL;
+}
+
+op_rule_update *op_rule_fastest(const op_rule *rule, cpu_isa isa) {
+  size_t i = 0;
+  while (rows[i]->isa > isa) i++;
+  return rows[i]->update[rule - rules];
 }
 
 #define RULE(name, states, lr) " " #name

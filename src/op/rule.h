@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cpu.h"
+
 enum { OP_RULE_MAX_STATES = 2 };
 
 typedef struct op_rule_args {
@@ -33,16 +35,25 @@ typedef struct op_rule {
   const char *name;
   int states;
   double lr; /* see rules.def */
-  /* Updates w [count] by g [count]; state[i] [count] are the same elements' of the i-th array, all
-   * zero before the first step. */
-  void (*update)(float *w, const float *g, float *const state[], size_t count,
-                 const op_rule_args *a);
 } op_rule;
+
+/* Updates w [count] by g [count]; state[i] [count] are the same elements' of the i-th array, all
+ * zero before the first step. */
+typedef void op_rule_update(float *w, const float *g, float *const state[], size_t count,
+                            const op_rule_args *a);
+
+/* The updates of all rules, in the order of rules.def, for one instruction set. */
+typedef struct op_rule_row {
+  cpu_isa isa;
+  op_rule_update *const *update;
+} op_rule_row;
 
 /* NULL when there is no such rule. */
 const op_rule *op_rule_find(const char *name);
 /* Rows of the table; NULL after the last. */
 const op_rule *op_rule_at(size_t i);
+/* A rule's fastest update not beyond `isa`; all give the same bits. */
+op_rule_update *op_rule_fastest(const op_rule *rule, cpu_isa isa);
 /* All names, a blank before each. */
 const char *op_rule_names(void);
 

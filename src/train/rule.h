@@ -25,7 +25,7 @@ double rule_clip(double norm2, double most);
  * `params` from the states_at-th on. */
 void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
                float *masters, float *const *gradients, float *const states[], size_t states_at,
-               int threads);
+               cpu_isa isa, int threads);
 
 typedef struct rule_numbers {
   double lr, momentum, weight_decay, clip_norm; /* clip_norm 0: no limit */

@@ -179,7 +179,7 @@ static void check_fused(const stage_spec *spec, int n, cpu_isa isa, int threads)
   const op_rule_args args = op_rule_args_at(.1, .9, 1e-3, .7, 1);
   const stage_update u = {.rule = rule, .args = &args, .w = f.w, .state = {f.velocity}};
   assert_true(f.s->ops->update(f.s, &f.io, &u));
-  rule->update(w, dw, &v, p->w_count, &args);
+  op_rule_fastest(rule, CPU_BASE)(w, dw, &v, p->w_count, &args);
   assert_memory_equal(f.w, w, p->w_count * sizeof *w);
   assert_memory_equal(f.velocity, v, p->w_count * sizeof *v);
   assert_memory_equal(f.io.db, kept.bytes + kept.db, (size_t)spec->K * sizeof(float));

@@ -48,7 +48,7 @@ static void sgd(void **state) {
     int wrong = 0;
     op_rule_args args[2 * NET_MAX_LAYERS];
     for (int p = 0; p < f.params.count; p++) args[p] = op_rule_args_at(.25, 0, 0, 1, 1);
-    rule_step(op_rule_find("sgd"), args, &f.params, f.w, f.at, NULL, 0, threads);
+    rule_step(op_rule_find("sgd"), args, &f.params, f.w, f.at, NULL, 0, cpu_best_isa(), threads);
     for (int p = 0; p < f.params.count; p++)
       for (size_t i = 0; i < f.params.at[p].count; i++) /* all of these are exact in fp32 */
         wrong += f.w[f.params.at[p].offset + i] != (float)i + 1 - .5f * (float)(i % 1000) + 225;

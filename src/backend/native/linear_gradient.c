@@ -60,6 +60,7 @@ static linear_ahead fetch_share(const linear_stage *s, size_t n, size_t strips, 
 typedef struct purpose {
   float *dw;
   const stage_update *update;
+  op_rule_update *rule;
 } purpose;
 
 /* A row of a tile, the weights at `at` and following. */
@@ -72,7 +73,7 @@ static bool use_row(const purpose *p, const float *row, size_t at, size_t count)
   const stage_update *u = p->update;
   float *state[OP_RULE_MAX_STATES];
   for (int i = 0; i < u->rule->states; i++) state[i] = u->state[i] + at;
-  u->rule->update(u->w + at, row, state, count, u->args);
+  p->rule(u->w + at, row, state, count, u->args);
   return true;
 }
 
@@ -139,7 +140,8 @@ void linear_weight_gradient(const linear_stage *s, const stage_io *io) {
 }
 
 bool linear_update(stage *base, const stage_io *io, const stage_update *u) {
-  return gradient((const linear_stage *)base, io, &(purpose){.update = u});
+  const purpose p = {.update = u, .rule = op_rule_fastest(u->rule, base->env.isa)};
+  return gradient((const linear_stage *)base, io, &p);
 }
 
 /* |dw| <= |x| |dy|, row by row and so for every sum on the way, too: where the norms of the whole

@@ -53,7 +53,7 @@ static void check(const st_file *file, const op_rule *rule, const char *kind, do
     const double scale = clip > 0 ? fmin(1, clip / (sqrt(norm2) + 1e-6)) : 1;
     const double m = rule->states ? momentum : 0;
     const op_rule_args args = op_rule_args_at(lr, m, decay, scale, step + 1);
-    rule->update(w, row, states, N, &args);
+    op_rule_fastest(rule, CPU_BASE)(w, row, states, N, &args);
     for (int i = 0; i < N; i++)
       if (!(fabs(w[i] - want[step][i]) <= (step + 1) * 10 * 0x1p-24 * way))
         fail_msg("%s: step %d, weight %d: %.9g, wanted %.9g", name, step, i, w[i], want[step][i]);
