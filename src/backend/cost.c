@@ -38,6 +38,10 @@ double cost_bytes(const stage_spec *s, int n) {
   return input_bytes(s) + output_bytes(s) + weight_bytes(s, n);
 }
 
+double cost_weight_passes(const stage_spec *s, const stage_env *env, double passes) {
+  return passes * byte_flop * weight_bytes(s, env->max_n);
+}
+
 stage_cost cost_fused(const stage_spec *s, const stage_env *env, double forward, double backward) {
   const double memory = byte_flop * cost_bytes(s, env->max_n);
   const int directions = s->need_dx ? 2 : 1;

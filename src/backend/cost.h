@@ -24,6 +24,9 @@ double cost_flop(const stage_spec *s);
  */
 double cost_bytes(const stage_spec *s, int n);
 
+/* What it costs an image to go over all weights so many more times. */
+double cost_weight_passes(const stage_spec *s, const stage_env *env, double passes);
+
 /* A stage whose products run at `forward` and `backward` times the fp32 peak, with separate passes
  * for ReLU and pool. */
 stage_cost cost_direct(const stage_spec *s, const stage_env *env, double forward, double backward);

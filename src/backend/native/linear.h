@@ -31,12 +31,12 @@
 
 enum { LINEAR_GROUP = 16 }; /* steps of the depth whose factors a lie together */
 
-/* What the caller will read next, fetched meanwhile: `count` lines a group of the depth, `jump`
- * bytes apart; the next group's lie `step` bytes on. */
+/* What the caller will read next, fetched meanwhile: with every group of the depth `lines` lines of
+ * each of `rows` rows, which lie `jump` bytes apart; the next group's follow them. */
 typedef struct linear_ahead {
   const char *at;
-  size_t step, jump;
-  int count;
+  size_t jump;
+  int rows, lines;
 } linear_ahead;
 
 typedef struct linear_tile {

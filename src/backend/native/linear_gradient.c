@@ -41,21 +41,6 @@ size_t linear_gradient_scratch(const linear_stage *s) {
   return x + (size_t)s->kernels->rows * MOST * wide;
 }
 
-/* What call number `strip` fetches of the next tile's weights, `at` with all rows and columns: a
- * group of the depth takes one line of some rows. */
-static linear_ahead fetch_share(const linear_stage *s, size_t n, size_t strips, size_t strip,
-                                const float *at) {
-  const size_t C = (size_t)s->base.spec.C, rows = (size_t)s->kernels->rows;
-  const size_t groups = linear_parts(n, LINEAR_GROUP),
-               lines = strips * (size_t)s->kernels->wide / 16;
-  const size_t calls =
-      linear_least(linear_parts(lines, groups), strips); /* for all lines of some rows */
-  const size_t count = linear_parts(rows, strips / calls);
-  return (linear_ahead){
-      (const char *)(at + strip / calls * count * C + strip % calls * groups * 16), MEM_ALIGN,
-      C * sizeof *at, (int)count};
-}
-
 /* What a tile is for: dw, else an update, else whether all is finite. */
 typedef struct purpose {
   float *dw;
@@ -101,7 +86,7 @@ static bool gradient_columns(const linear_stage *s, const stage_io *io, const pu
           .b = x + strip * n * wide,
           .c = tile + strip * wide,
           .c_step = strips * wide,
-          .ahead = fetch_share(s, n, strips, strip, target + (unit + rows) * C + c)};
+          .ahead = linear_share(s, target + (unit + rows) * C + c, rows, count, strip, strips, n)};
       k->tile(&t);
     }
     for (size_t u = 0; u < units; u++)

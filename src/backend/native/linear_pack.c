@@ -13,6 +13,17 @@ linear_range linear_range_of(size_t count) {
   return (linear_range){count * thread / all, count * (thread + 1) / all};
 }
 
+linear_ahead linear_share(const linear_stage *s, const float *at, size_t rows, size_t width,
+                          size_t call, size_t calls, size_t depth) {
+  enum { LINE = 16 };
+  const size_t C = (size_t)s->base.spec.C, each = linear_parts(rows, calls), first = call * each;
+  const size_t lines = linear_parts(linear_parts(width, LINE), linear_parts(depth, LINEAR_GROUP));
+  return (linear_ahead){.at = (const char *)(at + first * C),
+                        .jump = C * sizeof *at,
+                        .rows = first < rows ? (int)linear_least(each, rows - first) : 0,
+                        .lines = (int)lines};
+}
+
 /* `count` values from the place `at` on. */
 static inline void read(edge_type type, size_t count, const void *from, size_t at, float *to) {
   if (type == EDGE_F32) {

@@ -18,9 +18,11 @@
 enum { WIDE = 2 * VEC, MOST_ROWS = 14, MOST_SUMS = 25 };
 
 INLINE void fetch(linear_ahead *ahead) {
-  for (int i = 0; i < ahead->count; i++)
-    __builtin_prefetch(ahead->at + (size_t)i * ahead->jump, 0, 2);
-  ahead->at += ahead->step;
+  enum { LINE = 64 };
+  for (int i = 0; i < ahead->rows; i++)
+    for (int line = 0; line < ahead->lines; line++)
+      __builtin_prefetch(ahead->at + (size_t)i * ahead->jump + line * LINE, 0, 2);
+  ahead->at += ahead->lines * LINE;
 }
 
 /* One step of the depth. */

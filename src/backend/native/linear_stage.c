@@ -20,7 +20,7 @@
 
 enum {
   DEPTH = 256, /* of a block: a strip of b fits the nearest cache */
-  STRIPS = 4,  /* of dx in a block, so that its part of the weights fits the second-level cache */
+  STRIPS = 8,  /* of dx in a block, so that its part of the weights fits the second-level cache */
   MOST_IMAGES = 256 /* of x that forward takes at a time, for the same reason */
 };
 
@@ -37,19 +37,17 @@ static void forward_tile(const linear_stage *s, const float *w, const float *nex
                          float *yt) {
   const linear_kernels *k = s->kernels;
   const size_t C = (size_t)s->base.spec.C, wide = (size_t)k->wide;
-  const int share = (k->rows + (int)strips - 1) / (int)strips; /* of its rows a call fetches */
   k->pack_a(false, rows, depth, w, C, a);
   for (size_t strip = 0; strip < strips; strip++) {
-    const linear_ahead ahead = {(const char *)(next + strip * (size_t)share * C),
-                                LINEAR_GROUP * sizeof *w, C * sizeof *w, share};
-    const linear_tile t = {.rows = rows,
-                           .depth = (int)depth,
-                           .a = a,
-                           .b = xt + (strip * C + first) * wide,
-                           .c = yt + strip * wide,
-                           .c_step = strips * wide,
-                           .add = first > 0,
-                           .ahead = ahead};
+    const linear_tile t = {
+        .rows = rows,
+        .depth = (int)depth,
+        .a = a,
+        .b = xt + (strip * C + first) * wide,
+        .c = yt + strip * wide,
+        .c_step = strips * wide,
+        .add = first > 0,
+        .ahead = linear_share(s, next, (size_t)k->rows, depth, strip, strips, depth)};
     k->tile(&t);
   }
 }
@@ -255,14 +253,9 @@ static void data_block(const linear_stage *s, const stage_io *io, size_t first, 
                        size_t strips, const float *b, const float *next, float *out) {
   const linear_kernels *k = s->kernels;
   const size_t n = (size_t)io->n, rows = panel_rows(s, n), wide = (size_t)k->wide;
-  const size_t C = (size_t)s->base.spec.C;
-  for (size_t panel = 0; panel * rows < n; panel++)
+  const size_t panels = linear_parts(n, rows);
+  for (size_t panel = 0; panel < panels; panel++)
     for (size_t strip = 0; strip < strips; strip++) {
-      /* Of the next block's rows, 16 a pair of calls, half of their lines each. */
-      const size_t call = panel * strips + strip, lines = strips * wide / LINEAR_GROUP;
-      const linear_ahead ahead = {
-          (const char *)(next + call / 2 * LINEAR_GROUP * C) + call % 2 * (lines / 2) * MEM_ALIGN,
-          C * sizeof *next, MEM_ALIGN, call / 2 * LINEAR_GROUP < depth ? (int)(lines / 2) : 0};
       const linear_tile t = {
           .rows = (int)linear_least(rows, n - panel * rows),
           .depth = (int)depth,
@@ -271,7 +264,8 @@ static void data_block(const linear_stage *s, const stage_io *io, size_t first, 
           .c = out + panel * rows * STRIPS * wide + strip * wide,
           .c_step = STRIPS * wide,
           .add = first > 0,
-          .ahead = ahead};
+          .ahead = linear_share(s, next, depth, strips * wide, panel * strips + strip,
+                                panels * strips, depth)};
       k->tile(&t);
     }
 }

@@ -31,6 +31,11 @@ typedef struct linear_range {
 } linear_range;
 linear_range linear_range_of(size_t count);
 
+/* A call's share, one of `calls`, of `rows` rows of weights from `at` on, `width` floats of each;
+ * the call goes through `depth` steps. */
+linear_ahead linear_share(const linear_stage *s, const float *at, size_t rows, size_t width,
+                          size_t call, size_t calls, size_t depth);
+
 /* a of `rows` columns of a matrix with `step` values from row to row, rows 0 .. depth - 1 of each.
  */
 void linear_pack_a_transposed(const linear_kernels *k, edge_type type, int rows, size_t depth,

@@ -106,12 +106,15 @@ static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **
 /* Shares of the fp32 peak that its kernels reach: fp32 at .9, vdpbf16ps at twice that, AMX's
  * nominal 16 times at 2.6 to 8. First layers were measured on Zen 4, with AVX2 and AVX-512:
  * forward hides some of its memory, which 1.2 makes up for; the filters' gradient leaves most lanes
- * empty. */
+ * empty. A linear layer's weights are packed anew after every step, and their gradient goes to
+ * memory and back, which ours spares: two passes each. */
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
   enum { LANES = 16 };
   if (spec->kind == STAGE_CONV && spec->C < LANES) return cost_direct(spec, env, 1.2, 0.2);
   const double rate = !env->bf16 ? 0.9 : env->isa >= CPU_AMX ? 5 : 1.8;
-  return cost_direct(spec, env, rate, rate);
+  stage_cost c = cost_direct(spec, env, rate, rate);
+  if (spec->kind == STAGE_LINEAR && env->training) c.backward += cost_weight_passes(spec, env, 4);
+  return c;
 }
 
 #define TEXT(x) #x
