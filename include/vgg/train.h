@@ -7,8 +7,9 @@
  *   config.json            all that was asked for, what auto chose, each stage's kernels
  *   metrics.jsonl, .csv    a record for each point of the curves
  *   curves.svg, .png       replaced whole at every point (.png where the build has cairo)
- *   last.safetensors       model and state: written before the first step, at each epoch's end,
- *                          every save_seconds and when the run stops
+ *   last.safetensors       model and state: written before the first step, at each epoch's end
+ *                          (as far as that takes no more than a tenth of the time), every
+ *                          save_seconds and when the run stops
  *   best.safetensors       weights (with ema their average) with the highest accuracy on the
  *                          held-out set, the first on ties; without evaluation, or before the
  *                          first one, the newest that an epoch or the run ended with
@@ -99,7 +100,7 @@ typedef struct vgg_train_options {
   int early_stop;      /* end after so many epochs without a better accuracy [never] */
   uint64_t seed;       /* of weights, order and dropout [0] */
   uint64_t max_steps;  /* end after so many steps from the start of the run [no limit] */
-  double save_seconds; /* checkpoint at least so often, and at each epoch's end [600] */
+  double save_seconds; /* checkpoint at least so often, beside epochs' ends [600] */
   double max_bad;      /* share of the pictures that may be unusable; negative: none [.01] */
   const char *out;     /* run directory; must hold no run yet [runs/ARCH-N, first free N] */
   /* How the data sets were opened, for whoever resumes the run; borrowed for the call [the spec of

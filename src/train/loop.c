@@ -126,10 +126,13 @@ static vgg_status held_point(loop *l, vgg_error *err) {
 /* ---- checkpoints ----------------------------------------------------------------------------- */
 
 static vgg_status save(vgg_trainer *t, vgg_error *err) {
+  const double start = clock_seconds();
   t->state.wall_seconds = wall_seconds(t);
   const vgg_status status = checkpoint_save(t, err);
   t->unsaved = status != VGG_OK;
-  t->last_save = clock_seconds();
+  const double now = clock_seconds();
+  t->save_took = now - start;
+  t->last_save = now;
   return status;
 }
 
@@ -163,7 +166,7 @@ static vgg_status step(loop *l, vgg_error *err) {
   const vgg_train_state state = view(l, VGG_AFTER_STEP);
   tell(l, &state);
   const bool due = clock_seconds() - t->last_save >= t->config.save_seconds;
-  return due && s->batch < t->batches ? save(t, err) : VGG_OK; /* an epoch's end saves anyway */
+  return due && s->batch < t->batches ? save(t, err) : VGG_OK; /* an epoch's end looks for itself */
 }
 
 /* ---- an epoch -------------------------------------------------------------------------------- */
@@ -274,7 +277,9 @@ static vgg_status end_epoch(loop *l, vgg_error *err) {
   warn_of_stall(t);
   s->epoch++;
   s->batch = 0;
-  status = save(t, err);
+  t->unsaved = true;
+  /* Where an epoch is short and the net large, saving takes a tenth of the time at most. */
+  if (clock_seconds() - t->last_save >= 9 * t->save_took) status = save(t, err);
   if (status != VGG_OK) return status;
   const vgg_train_state state = view(l, VGG_AFTER_EPOCH);
   tell(l, &state);

@@ -68,7 +68,7 @@ struct vgg_trainer {
   metrics metrics;
   double part_start;  /* when this part of the run began, on the clock of clock_seconds ... */
   double wall_before; /* ... and the seconds of the parts before */
-  double last_save;
+  double last_save, save_took;
   bool unsaved; /* the state moved since last.safetensors was written */
 };
 

@@ -39,7 +39,7 @@ static void options_change_a_recipe(void **state) {
   s = settings_of("finetune", &(vgg_train_options){.lr = .002});
   assert_true(s.lr == .002 && s.head_lr == .02);
   s = settings_of("finetune", &(vgg_train_options){.run = {.optimizer = "sgd"}});
-  assert_true(s.lr == .01 && s.head_lr == .1 && s.momentum == 0);
+  assert_true(s.lr == .05 && s.head_lr == .5 && s.momentum == 0);
   s = settings_of("d2l", &(vgg_train_options){.run = {.optimizer = "adamw"}});
   assert_true(s.lr == .001 && s.momentum == .9);
   const recipe *r;
