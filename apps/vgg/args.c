@@ -24,13 +24,25 @@ void net_args_options(net_args *net, opt_list *list) {
   net->dropout = NAN;
   opt_real(list, "dropout", true, 1, &net->dropout);
   opt_given(list, &net->any_given);
+  opt_flag(list, "bn", &net->batch_norm);
+  opt_given(list, &net->any_given);
+  opt_flag(list, "lrn", &net->lrn);
+  opt_given(list, &net->any_given);
+  opt_choice(list, "lrn-alpha", "sum|mean", &net->lrn_alpha);
+  opt_given(list, &net->any_given);
+  opt_choice(list, "head", "flatten|adaptive|dense", &net->head);
+  opt_given(list, &net->any_given);
 }
 
 vgg_arch_options net_args_get(const net_args *net) {
   vgg_arch_options options = {.ratio = (int)net->ratio,
                               .input = net->input,
                               .classes = (int)net->classes,
-                              .hidden = (int)net->hidden};
+                              .hidden = (int)net->hidden,
+                              .batch_norm = net->batch_norm,
+                              .lrn = net->lrn ? VGG_LRN_SUM : VGG_LRN_NONE};
+  if (net->lrn_alpha) options.lrn = strcmp(net->lrn_alpha, "sum") == 0 ? VGG_LRN_SUM : VGG_LRN_MEAN;
+  while (net->head && strcmp(vgg_head_name(options.head), net->head) != 0) options.head++;
   /* In the library zero means the tutorial's value, so "no dropout" is negative. */
   if (!isnan(net->dropout)) options.dropout = net->dropout == 0 ? -1 : net->dropout;
   return options;
@@ -106,7 +118,7 @@ void recipe_args_options(recipe_args *r, opt_list *list) {
   r->head_lr = r->weight_decay = r->clip_norm = r->warmup = r->ema = NAN;
   opt_text(list, "recipe", &o->recipe);
   opt_text(list, "from", &o->from);
-  opt_text(list, "head", &o->head);
+  opt_text(list, "last-layer", &o->head);
   opt_text(list, "init", &o->init);
   opt_text(list, "freeze", &o->freeze);
   opt_text(list, "optimizer", &o->run.optimizer);

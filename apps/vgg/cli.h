@@ -86,12 +86,14 @@ const char *cli_closest(const char *word, const char *const *names, int count);
 
 /* ---- options that several commands take ----------------------------------------------------- */
 
-/* --arch --ratio --input --classes --hidden --dropout */
+/* --arch --ratio --input --classes --hidden --dropout --bn --lrn --lrn-alpha --head */
 typedef struct net_args {
   const char *arch;
   uint64_t ratio, classes, hidden; /* 0: not given */
   vgg_shape input;
   double dropout; /* NaN: not given */
+  bool batch_norm, lrn;
+  const char *lrn_alpha, *head; /* NULL: not given */
   bool any_given;
 } net_args;
 void net_args_options(net_args *net, opt_list *list);

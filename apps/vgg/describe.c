@@ -13,10 +13,15 @@ static const char help[] =
     "  vgg describe --format tutorial                       the tutorial's 13 lines\n"
     "  vgg describe --arch '((1, 64), (1, 128))' --input 1x96x96 --plan\n"
     "\n"
-    "  --arch NET        vgg11, vgg13, vgg16, vgg19, alexnet or a conv_arch:\n"
+    "  --arch NET        vgg11, vgg13, vgg16, vgg19, with _bn or not, vgg11_lrn,\n"
+    "                    vgg16_1x1, alexnet, the paper's A, A-LRN, B, C, D, E, or\n"
     "                    1x64,1x128,2x256 or as Python prints it [vgg11]\n"
     "  --ratio N --input CxHxW --classes N --hidden N --dropout P\n"
     "                    [1 1x224x224 10 4096 0.5]\n"
+    "  --bn              batch norm behind every convolution\n"
+    "  --lrn             local response normalisation, --lrn-alpha sum|mean [sum]\n"
+    "  --head flatten|adaptive|dense   for pictures of other sizes\n"
+    "                    [flatten; of *_bn adaptive]\n"
     "  --format table|tutorial|json       --json is short for the last\n"
     "  --plan            who runs each layer, why nobody else, and the expected cost\n"
     "  --batch N         images a step takes [128]\n"
@@ -142,17 +147,15 @@ static void print_plan(const description *d) {
 static json_t *json_shape(vgg_shape s) { return json_pack("[i,i,i]", s.c, s.h, s.w); }
 
 static json_t *json_layers(const description *d) {
-  static const char *const types[] = {"conv",   "relu",    "maxpool", "flatten",
-                                      "linear", "dropout", "softmax"};
   json_t *layers = json_array();
   for (int i = 0; i < vgg_arch_num_layers(d->arch); i++) {
     const vgg_layer *layer = vgg_arch_layer(d->arch, i);
     json_array_append_new(
         layers,
         json_pack("{s:i,s:s,s:s,s:s,s:o,s:I,s:I,s:I}", "index", i, "name", layer->name, "module",
-                  layer->module, "type", types[layer->type], "output", json_shape(layer->out),
-                  "params", (json_int_t)layer->params, "macs", (json_int_t)layer->macs,
-                  "output_bytes", (json_int_t)output_bytes(d, layer)));
+                  layer->module, "type", vgg_layer_type_name(layer->type), "output",
+                  json_shape(layer->out), "params", (json_int_t)layer->params, "macs",
+                  (json_int_t)layer->macs, "output_bytes", (json_int_t)output_bytes(d, layer)));
   }
   return layers;
 }

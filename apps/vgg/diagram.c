@@ -10,16 +10,17 @@ static const char help[] =
     "  vgg diagram --arch 1x16,1x32,2x64 --input 1x96x96 -o small.png\n"
     "\n"
     "  -o FILE           where to: .svg or .png\n"
-    "  --arch NET        vgg11, vgg13, vgg16, vgg19, alexnet or a conv_arch [vgg11]\n"
+    "  --arch NET        a name as in describe or a conv_arch [vgg11]\n"
     "  --beside NET      a second net to draw beside it\n"
     "  --ratio N         divide every channel count by N, rounding down [1]\n"
     "  --input CxHxW     the picture [1x224x224]\n"
     "  --classes N       outputs of the last layer [10]\n"
     "  --hidden N        units of the two hidden linear layers [4096]\n"
     "  --dropout P       probability of dropping a unit, 0 for none [0.5]\n"
+    "  --bn --lrn --lrn-alpha sum|mean --head flatten|adaptive|dense   as in describe\n"
     "  --help            this page\n"
     "\n"
-    "--ratio, --input, --classes, --hidden and --dropout hold for both nets.\n";
+    "Options of the net hold for both nets.\n";
 
 int cmd_diagram(int argc, char **argv) {
   net_args net = {0};

@@ -6,12 +6,14 @@
  * blocks as in the tutorial, from a conv_arch in text, or from a name.
  *
  *   VGG block (Simonyan & Zisserman, arXiv 1409.1556, table 1):
- *     num_convs x (3x3 convolution, pad 1, stride 1, bias; ReLU), then 2x2 max-pool, stride 2
+ *     num_convs x (3x3 convolution, pad 1, stride 1, bias [; batch norm]; ReLU), then 2x2 max-pool,
+ *     stride 2
  *   head:  flatten, (linear, ReLU, dropout) x 2, linear [, softmax at inference]
  */
 #ifndef VGG_ARCH_H
 #define VGG_ARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +36,29 @@ typedef struct vgg_block_spec {
 /* The tutorial's vgg_block(num_convs, in_channels, out_channels), as a value. */
 VGG_API vgg_block_spec vgg_block(int num_convs, int in_channels, int out_channels);
 
+/* How features become classes. All three have the same weights. */
+typedef enum vgg_head {
+  VGG_HEAD_DEFAULT,  /* adaptive for the names that end in _bn, else flatten */
+  VGG_HEAD_FLATTEN,  /* the first linear layer takes all that the features leave of the picture */
+  VGG_HEAD_ADAPTIVE, /* it takes a window; the features are averaged to that, as torchvision's
+                        AdaptiveAvgPool2d does */
+  VGG_HEAD_DENSE     /* the linear layers are convolutions, the first one with a window as its
+                        filter, and the classes' map is averaged: the paper's evaluation */
+} vgg_head;
+
+/* Local response normalisation: x / (2 + a * sum of x^2 over 5 neighbouring channels)^.75, behind
+ * the ReLU of the first convolution (alexnet: of the first two, as Krizhevsky et al. 2012). */
+typedef enum vgg_lrn {
+  VGG_LRN_NONE, /* vgg11_lrn: sum */
+  VGG_LRN_SUM,  /* a = 1e-4: Krizhevsky's formula */
+  VGG_LRN_MEAN  /* a = 1e-4 / 5: as Caffe and PyTorch write it */
+} vgg_lrn;
+
+/* The words of --head and of the other options in files: "flatten", "sum"; static. NULL when out
+ * of range. */
+VGG_API const char *vgg_head_name(vgg_head head);
+VGG_API const char *vgg_lrn_name(vgg_lrn lrn);
+
 /* What stands around the blocks. Zero means the tutorial's value, given in brackets (for the
  * input: all three zero). Counts and sides are at most 65536. */
 typedef struct vgg_arch_options {
@@ -44,6 +69,14 @@ typedef struct vgg_arch_options {
   /* Probability of dropping a unit, below 1 [0.5]. Negative means no dropout: the layers stay, so
    * that modules keep their numbers, with probability 0. */
   double dropout;
+  /* Batch norm behind every convolution, before its ReLU, with eps 1e-5 and momentum .1 as PyTorch;
+   * always so for the names that end in _bn. */
+  bool batch_norm;
+  vgg_lrn lrn;
+  vgg_head head;
+  /* Rows and columns that the first linear layer sees [adaptive: 7, alexnet 5; dense: the same, or
+   * what the features leave where that is less]; 0 for flatten. */
+  int window;
 } vgg_arch_options;
 
 typedef struct vgg_arch vgg_arch;
@@ -59,7 +92,8 @@ VGG_API vgg_status vgg_arch_from_blocks(const vgg_block_spec *conv_arch, int num
                                         const vgg_arch_options *options, vgg_arch **out,
                                         vgg_error *err);
 
-/* Builds a net from text: a name (vgg11, vgg13, vgg16, vgg19, alexnet) or a conv_arch, either
+/* Builds a net from text: a name (vgg11, vgg11_bn, alexnet ...: see vgg_arch_name_at), a letter of
+ * the paper's table 1 (A, A-LRN, B, C, D, E) or a conv_arch, either
  * "1x64,1x128,2x256" or as Python prints it, "((1, 64), (1, 128))", in round or square brackets,
  * with two numbers a block (num_convs, out_channels) or three (num_convs, in, out: each block
  * must take what the one before gives, the first one the picture's channels).
@@ -80,19 +114,25 @@ typedef enum vgg_layer_type {
   VGG_LAYER_FLATTEN,
   VGG_LAYER_LINEAR,
   VGG_LAYER_DROPOUT,
-  VGG_LAYER_SOFTMAX /* always the last layer; part of the loss when training */
+  VGG_LAYER_SOFTMAX, /* always the last layer; part of the loss when training */
+  VGG_LAYER_BATCHNORM,
+  VGG_LAYER_LRN,
+  VGG_LAYER_AVGPOOL /* row p of P is the mean of rows floor(p H / P) .. ceil((p + 1) H / P) - 1 */
 } vgg_layer_type;
+
+/* "conv", "batchnorm" ...; static. NULL when out of range. */
+VGG_API const char *vgg_layer_type_name(vgg_layer_type type);
 
 /* One layer, as the architecture lends it. */
 typedef struct vgg_layer {
   vgg_layer_type type;
-  char name[16];     /* the paper's name: conv1_1, relu1_1, pool1, flatten, fc6, relu6, drop6 */
-  char module[24];   /* torchvision's: features.0, classifier.0; "" for flatten and softmax */
+  char name[16];     /* the paper's: conv1_1, bn1_1, relu1_1, lrn1_1, pool1, fc6, relu6, drop6 */
+  char module[24];   /* torchvision's: features.0, avgpool, classifier.0; "" for the others */
   int block;         /* 1-based block (for alexnet: stage that ends in a pool); 0 in the head */
   vgg_shape in, out; /* of one image */
   int kernel, stride, pad; /* conv and pool, else 0 */
   double dropout;          /* dropout only: the probability of dropping */
-  uint64_t params;         /* weights and biases */
+  uint64_t params;         /* weights and biases; a batch norm's scales and shifts */
   uint64_t macs;           /* multiply-adds for one image, padding counted; 0 for cheap layers */
 } vgg_layer;
 
@@ -105,6 +145,9 @@ VGG_API const vgg_arch_options *vgg_arch_get_options(const vgg_arch *arch);
 VGG_API int vgg_arch_num_layers(const vgg_arch *arch);
 /* Layer i of 0 .. num_layers-1; lent until the architecture is closed. NULL when out of range. */
 VGG_API const vgg_layer *vgg_arch_layer(const vgg_arch *arch, int i);
+/* The index of the layer with this name, the paper's ("conv3_3") or torchvision's ("features.14");
+ * -1 when there is none. */
+VGG_API int vgg_arch_find(const vgg_arch *arch, const char *name);
 VGG_API uint64_t vgg_arch_params(const vgg_arch *arch);
 VGG_API uint64_t vgg_arch_macs(const vgg_arch *arch);
 

@@ -4,12 +4,17 @@
  *
  * A stage is a fused run of layers, one of
  *
- *   conv    y = [maxpool] relu(x * w + b)          x [n,H,W,C]  y [n,OP,OQ,K]
- *   linear  y = [dropout] [relu] (x w^T + b)       x [n,C]      y [n,K]
+ *   conv     y = [maxpool] [dropout] [relu] (x * w + b)     x [n,H,W,C]  y [n,OP,OQ,K]
+ *   linear   y = [dropout] [relu] (x w^T + b)               x [n,C]      y [n,K]
+ *   norm     y = [maxpool] [relu] batchnorm(x)              x [n,H,W,K]  y [n,OP,OQ,K]
+ *   lrn      y = [maxpool] lrn(x)                           likewise
+ *   average  y = means of windows of x                      x [n,H,W,K]  y [n,P,Q,K]
  *
- * whose inner values do not exist outside it. The gradient handed to a stage's backward is that of
- * its *output*, before its ReLU mask, dropout mask and pool scatter: those are the stage's own
- * work. A stage with masks_dx may do a bare ReLU's for the stage before, see stage_io.
+ * whose inner values do not exist outside it. In training a convolution in front of a batch norm is
+ * a stage by itself; for inference the norm is folded into its weights, and no stage knows of it.
+ * The gradient handed to a stage's backward is that of its *output*, before its ReLU mask, dropout
+ * mask and pool scatter: those are the stage's own work. A stage with masks_dx may do a bare ReLU's
+ * for the stage before, see stage_io.
  *
  * Prepare may fail, run may not: preparing chooses kernels and states all sizes; running allocates
  * nothing and fails only on an internal fault.
@@ -22,10 +27,17 @@
 #include <stdint.h>
 
 #include "base/cpu.h"
+#include "op/op.h"
 #include "op/rule.h"
 #include "vgg/status.h"
 
-typedef enum stage_kind { STAGE_CONV, STAGE_LINEAR } stage_kind;
+typedef enum stage_kind {
+  STAGE_CONV,
+  STAGE_LINEAR,
+  STAGE_NORM,
+  STAGE_LRN,
+  STAGE_AVERAGE
+} stage_kind;
 typedef enum edge_type { EDGE_F32, EDGE_BF16 } edge_type;
 
 static inline size_t edge_size(edge_type t) { return t == EDGE_F32 ? 4 : 2; }
@@ -33,16 +45,22 @@ static inline size_t edge_size(edge_type t) { return t == EDGE_F32 ? 4 : 2; }
 typedef struct stage_spec {
   stage_kind kind;
   int C, H, W;              /* input; linear: C units, H = W = 1 */
-  int K, R, S, stride, pad; /* filter; linear: K units, R = S = 1 */
-  int P, Q;                 /* the convolution's output */
+  int K, R, S, stride, pad; /* filter; linear: K units, R = S = 1; without products K = C */
+  int P, Q;                 /* in front of the pool */
   bool relu;
   int pool_size, pool_stride; /* 0: no pool */
   int OP, OQ;                 /* the stage's output; P, Q without a pool */
-  bool dropout;               /* linear only, after the ReLU */
+  bool dropout;               /* after the ReLU; without a pool */
   float dropout_scale;        /* 1 / (1 - p) */
+  float eps;                  /* norm */
+  op_lrn_dims lrn;            /* lrn; `rows` is not used */
   edge_type x_type, y_type;   /* dx has x's type, dy has y's */
   bool need_dx;               /* false for the first stage */
 } stage_spec;
+
+static inline bool stage_has_products(const stage_spec *s) {
+  return s->kind == STAGE_CONV || s->kind == STAGE_LINEAR;
+}
 
 /* What all stages of a plan share. */
 typedef struct stage_env {
@@ -69,16 +87,19 @@ typedef struct stage_io {
   const void *x;          /* [n,H,W,C] x_type */
   void *y;                /* [n,OP,OQ,K] y_type: forward writes, backward reads */
   void *aux;              /* [n][aux_per_image]; NULL in inference */
-  const uint8_t *dropout; /* [n][K] of 0 and 1; NULL: no dropout in this pass */
+  const uint8_t *dropout; /* [n,OP,OQ,K] of 0 and 1; NULL: no dropout in this pass */
   void *dy;               /* backward: gradient of y; may be overwritten; of a stage that fuses
                            * its update, kept as backward leaves it until then */
-  void *dx;               /* backward: written in x_type; NULL unless need_dx */
+  void *dx;               /* backward: written in x_type; NULL unless need_dx. Behind lrn's x
+                           * stands a ReLU: where that gave 0, dx need not be right */
   bool mask_dx;           /* dx is to be 0 where x is not above 0: the ReLU that x comes from; of
                            * stages with masks_dx alone */
   bool dy_masked;         /* dy is so already; to mask it again changes nothing */
   float *dw, *db;         /* backward: written; [K][R][S][C] and [K]; NULL: not wanted,
                            * dw alone only where the stage fuses its update */
-  const float *w, *b;     /* the fp32 masters */
+  const float *w, *b;     /* the fp32 masters; norm: scale and shift [K] */
+  float *mean, *variance; /* norm [K]: see batch_statistics; backward reads the batch's */
+  bool batch_statistics;  /* norm's forward writes mean and variance of x; else it reads them */
   void *pack;
   void *workspace;
 } stage_io;

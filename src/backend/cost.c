@@ -14,7 +14,9 @@ static const double transform_flop = 8e3;
 /* Share of the peak that Winograd's small products reach from the second-level cache. */
 static const double product_rate = 0.95;
 
-double cost_flop(const stage_spec *s) { return 2.0 * s->R * s->S * s->C * s->K * s->P * s->Q; }
+double cost_flop(const stage_spec *s) {
+  return stage_has_products(s) ? 2.0 * s->R * s->S * s->C * s->K * s->P * s->Q : 0;
+}
 
 static double input_bytes(const stage_spec *s) {
   return (double)s->C * s->H * s->W * (double)edge_size(s->x_type);
@@ -29,8 +31,17 @@ static double inner_bytes(const stage_spec *s) {
   return (double)s->K * s->P * s->Q * (double)edge_size(s->y_type);
 }
 
+stage_cost cost_walks(const stage_spec *s, const stage_env *env) {
+  (void)env;
+  const double x = input_bytes(s), y = output_bytes(s);
+  const int looks = s->kind == STAGE_NORM ? 2 : 1; /* statistics first, both ways */
+  return (stage_cost){.forward = byte_flop * (looks * x + y),
+                      .backward = byte_flop * (looks * (x + y) + x)};
+}
+
 /* Weights are read once a pass of max_n images; only linear layers have enough of them to count. */
 static double weight_bytes(const stage_spec *s, int n) {
+  if (!stage_has_products(s)) return 0;
   return (double)s->R * s->S * s->C * s->K * 4 / n;
 }
 

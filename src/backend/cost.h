@@ -17,7 +17,7 @@
 
 #include "backend/backend.h"
 
-/* The products of one direction, two FLOP a multiply-add, rim counted. */
+/* The products of one direction, two FLOP a multiply-add, rim counted; 0 where there are none. */
 double cost_flop(const stage_spec *s);
 
 /* Bytes an image that must move in a direction of a run of n: input, output and weights once each.
@@ -33,6 +33,9 @@ stage_cost cost_direct(const stage_spec *s, const stage_env *env, double forward
 
 /* The same with ReLU and pool done on the way. */
 stage_cost cost_fused(const stage_spec *s, const stage_env *env, double forward, double backward);
+
+/* A stage without products: walks over memory. */
+stage_cost cost_walks(const stage_spec *s, const stage_env *env);
 
 /* A convolution by F(4x4, 3x3). */
 stage_cost cost_winograd(const stage_spec *s, const stage_env *env);

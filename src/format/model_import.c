@@ -90,7 +90,7 @@ vgg_status vgg_model_new_head(vgg_model *model, int classes, uint64_t seed, vgg_
   status = vgg_model_create(arch, seed, &fresh, err);
   vgg_arch_close(arch);
   if (status != VGG_OK) return status;
-  const int last = fresh->params.at[fresh->params.count - 1].layer;
+  const int last = fresh->params.at[fresh->params.trained - 1].layer;
   for (int i = 0; i < fresh->params.count; i++) {
     const net_param *to = &fresh->params.at[i], *from = &model->params.at[i];
     if (to->layer != last)

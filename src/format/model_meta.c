@@ -19,7 +19,7 @@ static const struct {
     {"alpha", "over-black"},
     {"scale", "1/255"},
 };
-enum { NUM_FIXED_STEPS = sizeof fixed_steps / sizeof *fixed_steps };
+enum { NUM_FIXED_STEPS = sizeof fixed_steps / sizeof *fixed_steps, OLD_ARCH_KEYS = 6 };
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -34,9 +34,11 @@ static json_t *shape_json(vgg_shape s) { return json_pack("[i,i,i]", s.c, s.h, s
 
 static char *arch_text(const vgg_arch *arch) {
   const vgg_arch_options *o = vgg_arch_get_options(arch);
-  return dump(json_pack("{s:s,s:i,s:o,s:i,s:i,s:f}", "text", vgg_arch_title(arch), "ratio",
-                        o->ratio, "input", shape_json(o->input), "classes", o->classes, "hidden",
-                        o->hidden, "dropout", o->dropout < 0 ? 0.0 : o->dropout));
+  return dump(json_pack("{s:s,s:i,s:o,s:i,s:i,s:f,s:b,s:s,s:s,s:i}", "text", vgg_arch_title(arch),
+                        "ratio", o->ratio, "input", shape_json(o->input), "classes", o->classes,
+                        "hidden", o->hidden, "dropout", o->dropout < 0 ? 0.0 : o->dropout,
+                        "batch_norm", o->batch_norm, "lrn", vgg_lrn_name(o->lrn), "head",
+                        vgg_head_name(o->head), "window", o->window));
 }
 
 static char *classes_text(const vgg_model *m) {
@@ -149,6 +151,23 @@ static bool get_shape(const json_t *value, vgg_shape *out) {
          get_int(json_array_get(value, 2), &out->w);
 }
 
+/* Files from before there was a choice hold none of these. */
+static bool get_norms_and_head(const json_t *o, vgg_arch_options *out) {
+  const json_t *window = json_object_get(o, "window"), *bn = json_object_get(o, "batch_norm");
+  const char *lrn = json_string_value(json_object_get(o, "lrn"));
+  const char *head = json_string_value(json_object_get(o, "head"));
+  if (json_object_size(o) == OLD_ARCH_KEYS) return true;
+  if (json_object_size(o) != OLD_ARCH_KEYS + 4 || !lrn || !head || !json_is_boolean(bn))
+    return false;
+  out->batch_norm = json_is_true(bn);
+  while (vgg_lrn_name(out->lrn) && strcmp(vgg_lrn_name(out->lrn), lrn) != 0) out->lrn++;
+  out->head = VGG_HEAD_FLATTEN;
+  while (vgg_head_name(out->head) && strcmp(vgg_head_name(out->head), head) != 0) out->head++;
+  if (out->head == VGG_HEAD_FLATTEN)
+    return vgg_lrn_name(out->lrn) && json_is_integer(window) && json_integer_value(window) == 0;
+  return vgg_lrn_name(out->lrn) && vgg_head_name(out->head) && get_int(window, &out->window);
+}
+
 static vgg_status read_arch(const char *path, const st_file *f, vgg_arch **out, vgg_error *err) {
   static const char key[] = "vgg.arch";
   json_t *o;
@@ -157,14 +176,14 @@ static vgg_status read_arch(const char *path, const st_file *f, vgg_arch **out, 
   vgg_arch_options options = {0};
   const char *text = json_string_value(json_object_get(o, "text"));
   const json_t *dropout = json_object_get(o, "dropout");
-  if (!text || json_object_size(o) != 6 || !json_is_number(dropout) ||
+  if (!text || !json_is_number(dropout) || !get_norms_and_head(o, &options) ||
       !get_int(json_object_get(o, "ratio"), &options.ratio) ||
       !get_shape(json_object_get(o, "input"), &options.input) ||
       !get_int(json_object_get(o, "classes"), &options.classes) ||
       !get_int(json_object_get(o, "hidden"), &options.hidden)) {
     status = bad_meta(path, key,
-                      "wanted text, ratio, input, classes, hidden and dropout, no more, counts "
-                      "from 1 on",
+                      "wanted text, ratio, input, classes, hidden, dropout, batch_norm, lrn, head "
+                      "and window, no more, counts from 1 on",
                       err);
     goto done;
   }

@@ -19,6 +19,9 @@ typedef struct builder {
   vgg_error *err;
 } builder;
 
+/* The first two convolutions of Krizhevsky's AlexNet are normalised. */
+enum { FLAT_LRNS = 2, FULL_WINDOW = 7, FLAT_WINDOW = 5 };
+
 static uint64_t volume(vgg_shape s) { return (uint64_t)s.c * (uint64_t)s.h * (uint64_t)s.w; }
 
 /* A window's positions along a side; 0 when it does not fit. */
@@ -36,9 +39,10 @@ static int side_after(int side, const arch_run *runs, int num_runs) {
   return side;
 }
 
-static int smallest_side(const arch_run *runs, int num_runs) {
+/* The smallest picture that leaves features of `wanted` rows. */
+static int smallest_side(int wanted, const arch_run *runs, int num_runs) {
   int side = 1;
-  while (side < ARCH_MAX_SIDE && side_after(side, runs, num_runs) == 0) side++;
+  while (side < ARCH_MAX_SIDE && side_after(side, runs, num_runs) < wanted) side++;
   return side;
 }
 
@@ -71,27 +75,44 @@ static void name_feature(builder *b, vgg_layer *layer) {
   layer->block = b->block;
 }
 
-static vgg_status add_conv_relu(builder *b, const arch_run *run) {
-  const vgg_shape in = b->shape;
-  const vgg_shape out = {run->channels, window_positions(in.h, run->kernel, run->stride, run->pad),
-                         window_positions(in.w, run->kernel, run->stride, run->pad)};
+static vgg_shape conv_out(const builder *b, int channels, int kernel, int stride, int pad) {
+  return (vgg_shape){channels, window_positions(b->shape.h, kernel, stride, pad),
+                     window_positions(b->shape.w, kernel, stride, pad)};
+}
+
+/* A convolution of the newest output, without a name. */
+static vgg_layer conv_layer(const builder *b, vgg_shape out, int kernel, int stride, int pad) {
   const uint64_t weights =
-      (uint64_t)run->channels * (uint64_t)in.c * (uint64_t)(run->kernel * run->kernel);
-  vgg_layer conv = {.type = VGG_LAYER_CONV,
-                    .kernel = run->kernel,
-                    .stride = run->stride,
-                    .pad = run->pad,
-                    .params = weights + (uint64_t)run->channels,
-                    .macs = weights * (uint64_t)out.h * (uint64_t)out.w};
-  vgg_layer relu = {.type = VGG_LAYER_RELU};
+      (uint64_t)out.c * (uint64_t)b->shape.c * (uint64_t)kernel * (uint64_t)kernel;
+  return (vgg_layer){.type = VGG_LAYER_CONV,
+                     .kernel = kernel,
+                     .stride = stride,
+                     .pad = pad,
+                     .params = weights + (uint64_t)out.c,
+                     .macs = weights * (uint64_t)out.h * (uint64_t)out.w};
+}
+
+/* A layer of the features that is numbered with the newest convolution. */
+static vgg_status add_feature(builder *b, vgg_layer layer, const char *kind, vgg_shape out) {
+  number(b, kind, &layer);
+  name_feature(b, &layer);
+  return add(b, layer, out);
+}
+
+/* conv [bn] relu [lrn] */
+static vgg_status add_conv_relu(builder *b, const arch_run *run) {
+  const vgg_arch_options *o = &b->arch->options;
+  const vgg_shape out = conv_out(b, run->channels, run->kernel, run->stride, run->pad);
+  const vgg_layer conv = conv_layer(b, out, run->kernel, run->stride, run->pad);
+  const vgg_layer bn = {.type = VGG_LAYER_BATCHNORM, .params = 2 * (uint64_t)out.c};
   b->conv++;
   b->conv_in_block++;
-  number(b, "conv", &conv);
-  number(b, "relu", &relu);
-  name_feature(b, &conv);
-  name_feature(b, &relu);
-  const vgg_status status = add(b, conv, out);
-  return status == VGG_OK ? add(b, relu, out) : status;
+  vgg_status status = add_feature(b, conv, "conv", out);
+  if (status == VGG_OK && o->batch_norm) status = add_feature(b, bn, "bn", out);
+  if (status == VGG_OK) status = add_feature(b, (vgg_layer){.type = VGG_LAYER_RELU}, "relu", out);
+  if (status == VGG_OK && o->lrn && b->conv <= (b->flat ? FLAT_LRNS : 1))
+    status = add_feature(b, (vgg_layer){.type = VGG_LAYER_LRN}, "lrn", out);
+  return status;
 }
 
 static vgg_status add_pool(builder *b, int kernel) {
@@ -120,32 +141,57 @@ static vgg_status add_features(builder *b, const arch_run *runs, int num_runs) {
 }
 
 /* Layer i of the classifier, called kind + number of the linear layer it belongs to. */
-static vgg_status add_head(builder *b, vgg_layer_type type, const char *kind, int fc, int i,
-                           int units) {
-  vgg_layer layer = {.type = type};
-  const uint64_t in = (uint64_t)b->shape.c, out = (uint64_t)units;
-  if (type == VGG_LAYER_LINEAR) {
-    layer.params = in * out + out;
-    layer.macs = in * out;
-  }
-  if (type == VGG_LAYER_DROPOUT) layer.dropout = b->arch->options.dropout;
-  if (layer.dropout < 0) layer.dropout = 0;
+static vgg_status add_head(builder *b, vgg_layer layer, const char *kind, int fc, int i,
+                           vgg_shape out) {
   snprintf(layer.name, sizeof layer.name, "%s%d", kind, fc);
   snprintf(layer.module, sizeof layer.module, "classifier.%d", i);
-  return add(b, layer, (vgg_shape){units, 1, 1});
+  return add(b, layer, out);
+}
+
+/* A linear layer, or what it is in a dense head: a convolution whose filter is the window at first,
+ * then a single pixel. */
+static vgg_status add_fc(builder *b, int fc, int i, int units) {
+  const vgg_arch_options *o = &b->arch->options;
+  if (o->head == VGG_HEAD_DENSE) {
+    const int kernel = i == 0 ? o->window : 1;
+    const vgg_shape out = conv_out(b, units, kernel, 1, 0);
+    return add_head(b, conv_layer(b, out, kernel, 1, 0), "fc", fc, i, out);
+  }
+  const uint64_t weights = (uint64_t)b->shape.c * (uint64_t)units;
+  const vgg_layer linear = {
+      .type = VGG_LAYER_LINEAR, .params = weights + (uint64_t)units, .macs = weights};
+  return add_head(b, linear, "fc", fc, i, (vgg_shape){units, 1, 1});
+}
+
+static vgg_status add_average(builder *b, const char *name, const char *module, int side) {
+  vgg_layer layer = {.type = VGG_LAYER_AVGPOOL};
+  snprintf(layer.name, sizeof layer.name, "%s", name);
+  snprintf(layer.module, sizeof layer.module, "%s", module);
+  return add(b, layer, (vgg_shape){b->shape.c, side, side});
+}
+
+static vgg_status add_flatten(builder *b) {
+  const vgg_shape flat = {(int)volume(b->shape), 1, 1}; /* add() has judged the volume */
+  return add(b, (vgg_layer){.type = VGG_LAYER_FLATTEN, .name = "flatten"}, flat);
 }
 
 static vgg_status add_classifier(builder *b) {
   const vgg_arch_options *o = &b->arch->options;
-  int fc = b->flat ? b->conv + 1 : b->block;            /* the block that no longer came */
-  const vgg_shape flat = {(int)volume(b->shape), 1, 1}; /* add() has judged the volume */
-  vgg_status status = add(b, (vgg_layer){.type = VGG_LAYER_FLATTEN, .name = "flatten"}, flat);
+  const bool dense = o->head == VGG_HEAD_DENSE;
+  const vgg_layer drop = {.type = VGG_LAYER_DROPOUT, .dropout = o->dropout < 0 ? 0 : o->dropout};
+  int fc = b->flat ? b->conv + 1 : b->block; /* the block that no longer came */
+  vgg_status status = VGG_OK;
+  if (o->head == VGG_HEAD_ADAPTIVE) status = add_average(b, "avgpool", "avgpool", o->window);
+  if (status == VGG_OK && !dense) status = add_flatten(b);
   for (int i = 0; i < 6 && status == VGG_OK; i += 3, fc++) {
-    status = add_head(b, VGG_LAYER_LINEAR, "fc", fc, i, o->hidden);
-    if (status == VGG_OK) status = add_head(b, VGG_LAYER_RELU, "relu", fc, i + 1, o->hidden);
-    if (status == VGG_OK) status = add_head(b, VGG_LAYER_DROPOUT, "drop", fc, i + 2, o->hidden);
+    status = add_fc(b, fc, i, o->hidden);
+    if (status == VGG_OK)
+      status = add_head(b, (vgg_layer){.type = VGG_LAYER_RELU}, "relu", fc, i + 1, b->shape);
+    if (status == VGG_OK) status = add_head(b, drop, "drop", fc, i + 2, b->shape);
   }
-  if (status == VGG_OK) status = add_head(b, VGG_LAYER_LINEAR, "fc", fc, 6, o->classes);
+  if (status == VGG_OK) status = add_fc(b, fc, 6, o->classes);
+  if (status == VGG_OK && dense) status = add_average(b, "mean", "", 1);
+  if (status == VGG_OK && dense) status = add_flatten(b);
   if (status == VGG_OK)
     status = add(b, (vgg_layer){.type = VGG_LAYER_SOFTMAX, .name = "softmax"}, b->shape);
   return status;
@@ -167,6 +213,12 @@ static const char *class_name(vgg_layer_type type) {
       return "Dropout";
     case VGG_LAYER_SOFTMAX:
       return "Softmax";
+    case VGG_LAYER_BATCHNORM:
+      return "BatchNorm2d";
+    case VGG_LAYER_LRN:
+      return "LocalResponseNorm";
+    case VGG_LAYER_AVGPOOL:
+      return "AdaptiveAvgPool2d";
   }
   return NULL;
 }
@@ -174,6 +226,7 @@ static const char *class_name(vgg_layer_type type) {
 /* The tutorial's walk: one module a block, or one a layer in flat nets and in the head. The
  * softmax is no module there: the loss holds it. */
 static void add_modules(vgg_arch *arch, bool flat) {
+  bool maps = true; /* until they are flattened */
   for (int i = 0; i < arch->num_layers - 1;) {
     vgg_module m = {class_name(arch->layers[i].type), i, 1, 2, {1, 0, 0, 0}};
     if (!flat && arch->layers[i].block > 0) {
@@ -183,7 +236,8 @@ static void add_modules(vgg_arch *arch, bool flat) {
     i += m.num_layers;
     const vgg_layer *last = &arch->layers[i - 1];
     m.dims[1] = last->out.c;
-    if (last->block > 0) {
+    maps = maps && last->type != VGG_LAYER_FLATTEN;
+    if (maps) {
       m.rank = 4;
       m.dims[2] = last->out.h;
       m.dims[3] = last->out.w;
@@ -192,26 +246,46 @@ static void add_modules(vgg_arch *arch, bool flat) {
   }
 }
 
-static vgg_status check_room(const arch_run *runs, int num_runs, vgg_error *err) {
+static vgg_status check_room(const vgg_arch_options *o, const arch_run *runs, int num_runs,
+                             vgg_error *err) {
   enum { HEAD_LAYERS = 9 }; /* flatten, 3 linear, 2 ReLU, 2 dropout, softmax */
+  const int others = HEAD_LAYERS + (o->head != VGG_HEAD_FLATTEN) + (o->lrn ? (int)FLAT_LRNS : 0);
   long long convs = 0, pools = 0;
   for (int r = 0; r < num_runs; r++) {
     convs += runs[r].num_convs;
     pools += runs[r].pool != 0;
   }
-  const long long most = (NET_MAX_LAYERS - HEAD_LAYERS - pools) / 2;
+  const long long most = (NET_MAX_LAYERS - others - pools) / (2 + o->batch_norm);
   if (convs <= most) return VGG_OK;
   return err_set(err, VGG_BAD_VALUE, "conv_arch: %lld convolutions in all, wanted at most %lld",
                  convs, most);
 }
 
+/* The window where nobody has named it, and whether the picture is large enough for a dense one. */
+static vgg_status fit_window(vgg_arch *arch, const arch_run *runs, int num_runs, bool flat,
+                             vgg_error *err) {
+  vgg_arch_options *o = &arch->options;
+  const int h = side_after(o->input.h, runs, num_runs), w = side_after(o->input.w, runs, num_runs);
+  const int full = flat ? FLAT_WINDOW : FULL_WINDOW, least = h < w ? h : w;
+  if (o->head == VGG_HEAD_FLATTEN) return VGG_OK;
+  const bool dense = o->head == VGG_HEAD_DENSE;
+  if (o->window == 0) o->window = dense && least < full ? least : full;
+  if (!dense || least >= o->window) return VGG_OK;
+  const int side = smallest_side(o->window, runs, num_runs);
+  return err_set(err, VGG_BAD_VALUE,
+                 "input %dx%dx%d: leaves features of %dx%d, the dense head's window is %dx%d: the "
+                 "smallest legal input is %dx%dx%d",
+                 o->input.c, o->input.h, o->input.w, h, w, o->window, o->window, o->input.c, side,
+                 side);
+}
+
 vgg_status arch_build(vgg_arch *arch, const arch_run *runs, int num_runs, bool flat,
                       vgg_error *err) {
-  vgg_status status = check_room(runs, num_runs, err);
+  vgg_status status = check_room(&arch->options, runs, num_runs, err);
   if (status != VGG_OK) return status;
   const vgg_shape in = arch->options.input;
   if (side_after(in.h, runs, num_runs) == 0 || side_after(in.w, runs, num_runs) == 0) {
-    const int least = smallest_side(runs, num_runs);
+    const int least = smallest_side(1, runs, num_runs);
     return err_set(err, VGG_BAD_VALUE,
                    "input %dx%dx%d: %s shrinks it to nothing, the smallest legal input is %dx%dx%d",
                    in.c, in.h, in.w, arch->title, in.c, least, least);
@@ -219,8 +293,9 @@ vgg_status arch_build(vgg_arch *arch, const arch_run *runs, int num_runs, bool f
   if (volume(in) > INT_MAX)
     return err_set(err, VGG_BAD_VALUE, "input %dx%dx%d: is over %d values, wanted a smaller one",
                    in.c, in.h, in.w, INT_MAX);
+  status = fit_window(arch, runs, num_runs, flat, err);
   builder b = {.arch = arch, .shape = in, .flat = flat, .err = err};
-  status = add_features(&b, runs, num_runs);
+  if (status == VGG_OK) status = add_features(&b, runs, num_runs);
   if (status == VGG_OK) status = add_classifier(&b);
   if (status == VGG_OK) add_modules(arch, flat);
   return status;

@@ -12,6 +12,9 @@
  * side, so 16 blocks are the most that a legal picture survives. */
 enum { ARCH_MAX_SIDE = 65536, ARCH_MAX_BLOCKS = 16 };
 
+/* See archs.def. */
+typedef enum arch_kind { ARCH_BLOCKS, ARCH_BN, ARCH_LRN, ARCH_FLAT } arch_kind;
+
 /* Equal convolutions, each followed by a ReLU, and perhaps a pool of stride 2 after them. */
 typedef struct arch_run {
   int num_convs, channels, kernel, stride, pad;
@@ -24,7 +27,7 @@ vgg_status arch_parse(const char *text, vgg_block_spec blocks[ARCH_MAX_BLOCKS], 
                       vgg_error *err);
 
 /* Lays out layers, shapes, names and modules.
- *   arch  options filled in and valid, title set, the rest zero; written
+ *   arch  options filled in and valid but for the window, title set, the rest zero; written
  *   flat  see archs.def
  * Fails with VGG_BAD_VALUE. */
 vgg_status arch_build(vgg_arch *arch, const arch_run *runs, int num_runs, bool flat,

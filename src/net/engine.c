@@ -7,8 +7,11 @@
  *              dy ...     of stages that keep it for their update: one each
  *   aux        stage 0 | 1 | 2                          e.g. the places of maxima
  *   masks      one byte a unit for every dropout layer
+ *   batch      mean, variance of every batch norm
  *
- * An inference engine has two edges that change places, and no gradients, aux or masks.
+ * An inference engine has two edges that change places, no gradients, aux, masks or batch, but
+ *
+ *   folded     weights, biases of every convolution with a batch norm behind it
  */
 #include "net/engine.h"
 
@@ -25,6 +28,9 @@
 typedef struct engine_stage {
   void *x, *y, *dy, *aux, *pack;
   uint8_t *mask;
+  float *folded; /* weights; NULL: no norm is folded */
+  float *folded_bias;
+  float *batch_mean, *batch_variance; /* of a norm in training */
 } engine_stage;
 
 struct engine {
@@ -33,6 +39,7 @@ struct engine {
   float *gradient_of[2 * NET_MAX_LAYERS]; /* into gradients; NULL: see engine_gradients */
   char *packs, *activations, *edge_gradients, *aux, *workspace;
   uint8_t *masks;
+  char *folded, *batch;
   engine_stage stages[PLAN_MAX_STAGES];
   /* What a byte of each channel becomes: x / 255, as ToTensor divides, for all of them by one
    * table, or one each. */
@@ -52,13 +59,15 @@ static bool allocate(engine *e) {
   e->packs = mem_alloc(p->packs);
   e->activations = mem_alloc(p->activations);
   e->workspace = mem_alloc(p->workspace);
-  bool ok = e->packs && e->activations && e->workspace;
+  e->folded = mem_alloc(p->folded);
+  bool ok = e->packs && e->activations && e->workspace && e->folded;
   if (p->env.training) {
     e->gradients = mem_alloc(p->gradients);
     e->edge_gradients = mem_alloc(p->edge_gradients);
     e->aux = mem_alloc(p->aux);
     e->masks = mem_alloc(p->masks);
-    ok = ok && e->gradients && e->edge_gradients && e->aux && e->masks;
+    e->batch = mem_alloc(p->batch_statistics);
+    ok = ok && e->gradients && e->edge_gradients && e->aux && e->masks && e->batch;
   }
   return ok;
 }
@@ -84,11 +93,37 @@ static void lay_out(engine *e) {
       aux += mem_round(n * st->impl->sizes.aux_per_image);
       if (s->dropout) {
         es->mask = mask;
-        mask += mem_round(n * (size_t)s->K);
+        mask += mem_round(n * st->y_floats);
       }
     } else {
       es->y = e->activations + (i % 2 == 0 ? p->activations / 2 : 0);
     }
+  }
+}
+
+/* Whether stage i's norm looks at the batch in this pass: a frozen one never does. */
+static bool looks_at_batch(const engine *e, int i, bool train) {
+  return train && i >= e->plan->first_trained && e->plan->stages[i].impl->spec.kind == STAGE_NORM;
+}
+
+/* Batch norms: their statistics in training, or the convolutions that they are folded into. */
+static void lay_out_norms(engine *e) {
+  const plan *p = e->plan;
+  char *folded = e->folded, *batch = e->batch;
+  for (int i = 0; i < p->num_stages; i++) {
+    const plan_stage *st = &p->stages[i];
+    engine_stage *es = &e->stages[i];
+    if (st->scale >= 0) {
+      es->folded = (float *)(void *)folded;
+      folded += plan_folded_bytes(p, st);
+      const size_t bias = p->params.at[st->bias].count * sizeof(float);
+      es->folded_bias = (float *)(void *)(folded - mem_round(bias));
+    }
+    if (!p->env.training || st->impl->spec.kind != STAGE_NORM) continue;
+    const size_t bytes = mem_round((size_t)st->impl->spec.K * sizeof(float));
+    es->batch_mean = (float *)(void *)batch;
+    es->batch_variance = (float *)(void *)(batch + bytes);
+    batch += 2 * bytes;
   }
 }
 
@@ -127,9 +162,10 @@ vgg_status engine_create(plan *p, float *masters, engine **out, vgg_error *err) 
   if (!allocate(e)) {
     status = err_no_memory(err, "engine",
                            p->packs + p->activations + p->workspace + p->gradients +
-                               p->edge_gradients + p->aux + p->masks);
+                               p->edge_gradients + p->aux + p->masks + p->folded);
   } else {
     lay_out(e);
+    lay_out_norms(e);
     e->num_tables = 1;
     for (int i = 0; i < 256; i++) set_scaled(e, 0, i, (float)i / 255.0f);
     if (p->env.training) lay_out_gradients(e);
@@ -152,6 +188,8 @@ void engine_close(engine *e) {
   mem_free(e->edge_gradients);
   mem_free(e->aux);
   mem_free(e->masks);
+  mem_free(e->folded);
+  mem_free(e->batch);
   plan_close(e->plan);
   free(e);
 }
@@ -213,11 +251,11 @@ size_t engine_output_bytes(const engine *e) {
 static void draw_mask(const plan_stage *st, uint8_t *mask, double p, uint64_t seed, uint32_t epoch,
                       uint32_t id) {
   const uint32_t threshold = (uint32_t)(p * 0x1p32);
-  const int units = st->impl->spec.K;
-  for (int k = 0; k < units; k += 4) {
+  const uint32_t units = (uint32_t)st->y_floats;
+  for (uint32_t k = 0; k < units; k += 4) {
     uint32_t draw[4];
-    philox(seed, PHILOX_DROPOUT, epoch, id, ((uint32_t)st->dropout_layer << 16) + k / 4u, draw);
-    for (int j = 0; j < 4 && k + j < units; j++) mask[k + j] = draw[j] >= threshold;
+    philox(seed, PHILOX_DROPOUT, epoch, id, ((uint32_t)st->dropout_layer << 16) + k / 4, draw);
+    for (uint32_t j = 0; j < 4 && k + j < units; j++) mask[k + j] = draw[j] >= threshold;
   }
 }
 
@@ -227,7 +265,7 @@ void engine_draw_dropout(engine *e, int n, uint64_t seed, uint32_t epoch, const 
     if (!st->impl->spec.dropout) continue;
     const double p = e->plan->arch->layers[st->dropout_layer].dropout;
     uint8_t *mask = e->stages[i].mask;
-    const size_t units = (size_t)st->impl->spec.K;
+    const size_t units = st->y_floats;
 #pragma omp parallel for num_threads(e->plan->env.threads) schedule(static)
     for (int image = 0; image < n; image++)
       draw_mask(st, mask + (size_t)image * units, p, seed, epoch, ids[image]);
@@ -240,18 +278,26 @@ uint8_t *engine_dropout_mask(engine *e, int k) {
   return NULL;
 }
 
+/* Parameter i; NULL for -1. */
+static float *master(const engine *e, int i) {
+  return i < 0 ? NULL : e->masters + e->plan->params.at[i].offset;
+}
+
 static stage_io io_of(const engine *e, int i, int n, bool train) {
   const plan_stage *st = &e->plan->stages[i];
-  const net_params *params = &e->plan->params;
   const engine_stage *es = &e->stages[i];
+  const bool batch = looks_at_batch(e, i, train);
   return (stage_io){.n = n,
                     .x = es->x,
                     .y = es->y,
                     .aux = train ? es->aux : NULL,
                     .dropout = train ? es->mask : NULL,
                     .dy = train ? es->dy : NULL,
-                    .w = e->masters + params->at[st->weight].offset,
-                    .b = e->masters + params->at[st->bias].offset,
+                    .w = es->folded ? es->folded : master(e, st->weight),
+                    .b = es->folded ? es->folded_bias : master(e, st->bias),
+                    .mean = batch ? es->batch_mean : master(e, st->mean),
+                    .variance = batch ? es->batch_variance : master(e, st->variance),
+                    .batch_statistics = batch,
                     .pack = es->pack,
                     .workspace = e->workspace};
 }
@@ -361,11 +407,31 @@ vgg_status engine_backward(engine *e, int n, vgg_error *err) {
     io.dx = st->impl->spec.need_dx ? e->stages[i - 1].dy : NULL;
     io.mask_dx = i > 0 && masks_for(&e->plan->stages[i - 1], st);
     io.dy_masked = i + 1 < e->plan->num_stages && masks_for(st, &e->plan->stages[i + 1]);
-    io.dw = e->gradient_of[st->weight];
-    io.db = e->gradient_of[st->bias];
+    io.dw = st->weight < 0 ? NULL : e->gradient_of[st->weight];
+    io.db = st->bias < 0 ? NULL : e->gradient_of[st->bias];
     if (!backward_stage(e, i, &io)) return fault(e, i, "backward", err);
+    if (st->bias_is_lost) /* and not the rounding of a sum that should have been 0 */
+      memset(io.db, 0, e->plan->params.at[st->bias].count * sizeof *io.db);
   }
   return VGG_OK;
+}
+
+/* running += momentum (new - running) */
+static void follow(size_t count, const float *new, double factor, float *running) {
+  for (size_t i = 0; i < count; i++)
+    running[i] = (float)(running[i] + NET_NORM_MOMENTUM * (factor * new[i] - running[i]));
+}
+
+void engine_update_statistics(engine *e, int n) {
+  for (int i = 0; i < e->plan->num_stages; i++) {
+    const plan_stage *st = &e->plan->stages[i];
+    const stage_spec *s = &st->impl->spec;
+    if (!looks_at_batch(e, i, true)) continue;
+    const double values = (double)n * s->H * s->W; /* at least a pool's window: more than one */
+    follow((size_t)s->K, e->stages[i].batch_mean, 1, master(e, st->mean));
+    follow((size_t)s->K, e->stages[i].batch_variance, values / (values - 1),
+           master(e, st->variance));
+  }
 }
 
 int engine_fused_not_finite(engine *e, int n) {
@@ -404,9 +470,26 @@ vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_r
   return VGG_OK;
 }
 
+/* What a stage's norm does to a filter: y = (x - mean) factor + shift. */
+static void fold_norm(const engine *e, int i) {
+  const plan_stage *st = &e->plan->stages[i];
+  const engine_stage *es = &e->stages[i];
+  const float *w = master(e, st->weight), *b = master(e, st->bias), *mean = master(e, st->mean);
+  const float *variance = master(e, st->variance), *scale = master(e, st->scale);
+  const float *shift = master(e, st->shift);
+  const size_t filters = e->plan->params.at[st->bias].count;
+  const size_t taps = e->plan->params.at[st->weight].count / filters;
+  for (size_t k = 0; k < filters; k++) {
+    const double factor = scale[k] / sqrt((double)variance[k] + NET_NORM_EPS);
+    for (size_t t = k * taps; t < (k + 1) * taps; t++) es->folded[t] = (float)(w[t] * factor);
+    es->folded_bias[k] = (float)(((double)b[k] - mean[k]) * factor + shift[k]);
+  }
+}
+
 vgg_status engine_repack(engine *e, vgg_error *err) {
   for (int i = 0; i < e->plan->num_stages; i++) {
     stage *impl = e->plan->stages[i].impl;
+    if (e->stages[i].folded) fold_norm(e, i);
     const stage_io io = io_of(e, i, 0, false);
     if (!impl->ops->repack(impl, io.w, io.b, io.pack, io.workspace))
       return fault(e, i, "repack", err);

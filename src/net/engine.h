@@ -4,8 +4,9 @@
  *
  * A training step is
  *   engine_set_pixels, engine_draw_dropout, engine_forward(train), engine_loss(with gradient),
- *   engine_backward, then, when all gradients are known to be finite, the optimiser on those that
- *   engine_gradients lists and engine_fused_update for the others, then engine_repack.
+ *   engine_backward, then, when all gradients are known to be finite, engine_update_statistics, the
+ *   optimiser on those that engine_gradients lists and engine_fused_update for the others, then
+ *   engine_repack.
  *
  * An engine may run a part of a net (plan_part): another one's output is then its input.
  */
@@ -23,9 +24,9 @@ void engine_close(engine *e);
 
 const plan *engine_plan(const engine *e);
 float *engine_masters(engine *e);
-/* [params.count], the gradient of every parameter; NULL where its stage applies it by itself and
- * where the plan does not train it. An engine for PLAN_GRADIENTS of a whole net has all of them,
- * one after the other as the masters. */
+/* [params.count], the gradient of every parameter; NULL where its stage applies it by itself, where
+ * the plan does not train it, and of running statistics, which have none. An engine for
+ * PLAN_GRADIENTS of a whole net has all of them, one after the other as the masters. */
 float *const *engine_gradients(const engine *e);
 
 /* From now on pixels become (x / 255 - mean[c]) / std[c], in double and rounded to float. mean, std
@@ -77,6 +78,11 @@ double engine_fused_norm2(engine *e, int n);
  * [rule->states][params.floats - trained_at of the plan]. VGG_BUG if a backend fails. */
 vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
                                float *const states[], vgg_error *err);
+
+/* Batch norms' running statistics, among the masters, move towards those of the newest forward of n
+ * images, as PyTorch does: by a tenth, the variance by the unbiased one. To be called once for
+ * every training forward, when all gradients are known to be finite. */
+void engine_update_statistics(engine *e, int n);
 
 typedef enum engine_pass { ENGINE_FORWARD, ENGINE_DATA, ENGINE_WEIGHTS } engine_pass;
 

@@ -25,20 +25,22 @@ static distribution normal(double deviation) { return (distribution){true, devia
 static distribution zeros(void) { return (distribution){false, 0}; }
 
 static distribution init_xavier(const net_param *p) {
-  if (p->is_bias) return uniform(1 / sqrt((double)p->fan_in));
+  if (p->role == NET_BIAS) return uniform(1 / sqrt((double)p->fan_in));
   return uniform(sqrt(6 / (double)(p->fan_in + p->fan_out)));
 }
 
 static distribution init_he(const net_param *p) {
-  return p->is_bias ? zeros() : normal(sqrt(2 / (double)p->fan_in));
+  return p->role == NET_BIAS ? zeros() : normal(sqrt(2 / (double)p->fan_in));
 }
 
 static distribution init_torchvision(const net_param *p) {
-  if (p->is_bias) return zeros();
+  if (p->role == NET_BIAS) return zeros();
   return normal(p->rank == 4 ? sqrt(2 / (double)p->fan_out) : 0.01);
 }
 
-static distribution init_gauss(const net_param *p) { return p->is_bias ? zeros() : normal(0.01); }
+static distribution init_gauss(const net_param *p) {
+  return p->role == NET_BIAS ? zeros() : normal(0.01);
+}
 
 static const net_init inits[] = {
 #define INIT(name, about) {#name, init_##name},
@@ -95,11 +97,15 @@ static void fill(distribution d, size_t count, uint64_t seed, uint32_t tensor, f
 void net_init_fill(const net_init *init, const net_params *params, uint64_t seed, float *values) {
   for (int t = 0; t < params->count; t++) {
     const net_param *param = &params->at[t];
-    const distribution d = init->of(param);
     const size_t end = param->offset + param->count;
     const size_t next = t + 1 < params->count ? params->at[t + 1].offset : params->floats;
     memset(values + param->offset, 0, (next - param->offset) * sizeof *values);
-    if (d.width > 0) fill(d, end - param->offset, seed, (uint32_t)t, values + param->offset);
+    if (param->role == NET_WEIGHT || param->role == NET_BIAS) {
+      const distribution d = init->of(param);
+      if (d.width > 0) fill(d, end - param->offset, seed, (uint32_t)t, values + param->offset);
+    } else if (param->role == NET_SCALE || param->role == NET_VARIANCE) {
+      for (size_t i = param->offset; i < end; i++) values[i] = 1;
+    }
   }
 }
 

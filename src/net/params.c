@@ -10,7 +10,6 @@
 enum { TENSOR_FLOATS = 16 }; /* tensors start at multiples of this many */
 
 static void append(net_params *params, const vgg_layer *layer, const char *kind, net_param param) {
-  param.is_bias = param.rank == 1;
   snprintf(param.name, sizeof param.name, "%s.%s", layer->module, kind);
   param.count = 1;
   for (int d = 0; d < param.rank; d++) param.count *= (size_t)param.shape[d];
@@ -19,30 +18,60 @@ static void append(net_params *params, const vgg_layer *layer, const char *kind,
   params->at[params->count++] = param;
 }
 
+static void append_vector(net_params *params, const vgg_arch *arch, int layer, const char *kind,
+                          net_role role, size_t fan_in, size_t fan_out) {
+  const vgg_layer *of = &arch->layers[layer];
+  append(params, of, kind,
+         (net_param){.layer = layer,
+                     .role = role,
+                     .rank = 1,
+                     .shape = {of->out.c, 0, 0, 0},
+                     .fan_in = fan_in,
+                     .fan_out = fan_out});
+}
+
+/* What a linear layer sees before it is flattened. */
+static vgg_shape map_of(const vgg_arch *arch, int layer) {
+  const vgg_layer *of = &arch->layers[layer];
+  if (of->type == VGG_LAYER_CONV) return (vgg_shape){of->in.c, of->kernel, of->kernel};
+  const vgg_layer *before = &arch->layers[layer - 1];
+  return before->type == VGG_LAYER_FLATTEN ? before->in : of->in;
+}
+
+static void append_products(net_params *params, const vgg_arch *arch, int i) {
+  const vgg_layer *layer = &arch->layers[i];
+  const vgg_shape map = map_of(arch, i);
+  const int pixels = map.h * map.w;
+  net_param weight = {.layer = i, .role = NET_WEIGHT, .rank = 2, .shape = {layer->out.c}};
+  weight.fan_in = (size_t)map.c * (size_t)pixels;
+  weight.fan_out = (size_t)layer->out.c;
+  if (layer->block > 0) {
+    weight.rank = 4;
+    weight.shape[1] = layer->in.c;
+    weight.shape[2] = weight.shape[3] = layer->kernel;
+    weight.fan_out *= (size_t)pixels;
+  } else { /* in a dense head, too */
+    weight.shape[1] = map.c * pixels;
+    if (map.c > 1 && pixels > 1) weight.map = map;
+  }
+  append(params, layer, "weight", weight);
+  append_vector(params, arch, i, "bias", NET_BIAS, weight.fan_in, weight.fan_out);
+}
+
 void net_params_of(const vgg_arch *arch, net_params *out) {
   memset(out, 0, sizeof *out);
   for (int i = 0; i < arch->num_layers; i++) {
-    const vgg_layer *layer = &arch->layers[i];
-    if (layer->type != VGG_LAYER_CONV && layer->type != VGG_LAYER_LINEAR) continue;
-    net_param weight = {.layer = i, .rank = 2, .shape = {layer->out.c, layer->in.c, 0, 0}};
-    size_t taps = 1;
-    if (layer->type == VGG_LAYER_CONV) {
-      weight.rank = 4;
-      weight.shape[2] = weight.shape[3] = layer->kernel;
-      taps = (size_t)layer->kernel * (size_t)layer->kernel;
-    } else if (arch->layers[i - 1].type == VGG_LAYER_FLATTEN) {
-      const vgg_shape map = arch->layers[i - 1].in;
-      if (map.c > 1 && (map.h > 1 || map.w > 1)) weight.map = map;
-    }
-    weight.fan_in = (size_t)layer->in.c * taps;
-    weight.fan_out = (size_t)layer->out.c * taps;
-    append(out, layer, "weight", weight);
-    append(out, layer, "bias",
-           (net_param){.layer = i,
-                       .rank = 1,
-                       .shape = {layer->out.c, 0, 0, 0},
-                       .fan_in = weight.fan_in,
-                       .fan_out = weight.fan_out});
+    const vgg_layer_type type = arch->layers[i].type;
+    if (type == VGG_LAYER_CONV || type == VGG_LAYER_LINEAR) append_products(out, arch, i);
+    if (type != VGG_LAYER_BATCHNORM) continue;
+    append_vector(out, arch, i, "weight", NET_SCALE, 0, 0);
+    append_vector(out, arch, i, "bias", NET_SHIFT, 0, 0);
+  }
+  out->trained = out->count;
+  for (int i = 0; i < arch->num_layers; i++) {
+    if (arch->layers[i].type != VGG_LAYER_BATCHNORM) continue;
+    append_vector(out, arch, i, "running_mean", NET_MEAN, 0, 0);
+    append_vector(out, arch, i, "running_var", NET_VARIANCE, 0, 0);
   }
 }
 

@@ -82,47 +82,92 @@ static bool layer_is(const vgg_arch *a, int i, vgg_layer_type type) {
   return i < a->num_layers && a->layers[i].type == type;
 }
 
-/* Fuses the run of layers that begins at the convolution or linear layer i; returns its length. */
-static int fuse(const vgg_arch *a, int i, stage_spec *s, int *dropout_layer) {
+static int find_param(const net_params *params, int layer, net_role role) {
+  for (int i = 0; i < params->count; i++)
+    if (params->at[i].layer == layer && params->at[i].role == role) return i;
+  return -1;
+}
+
+/* What a stage that begins at layer i needs to know of that layer alone. */
+static stage_spec spec_of_first(const vgg_arch *a, int i) {
   const vgg_layer *first = &a->layers[i];
+  stage_spec s = {.C = first->in.c,
+                  .H = first->in.h,
+                  .W = first->in.w,
+                  .K = first->out.c,
+                  .R = 1,
+                  .S = 1,
+                  .stride = 1,
+                  .P = first->out.h,
+                  .Q = first->out.w};
+  const int terms = a->options.lrn == VGG_LRN_MEAN ? NET_LRN_SIZE : 1;
+  switch (first->type) {
+    case VGG_LAYER_CONV:
+      s.kind = STAGE_CONV;
+      s.R = s.S = first->kernel;
+      s.stride = first->stride;
+      s.pad = first->pad;
+      break;
+    case VGG_LAYER_BATCHNORM:
+      s.kind = STAGE_NORM;
+      s.eps = (float)NET_NORM_EPS;
+      break;
+    case VGG_LAYER_LRN:
+      s.kind = STAGE_LRN;
+      s.lrn = (op_lrn_dims){.C = first->in.c,
+                            .size = NET_LRN_SIZE,
+                            .alpha = NET_LRN_ALPHA / terms,
+                            .beta = NET_LRN_BETA,
+                            .k = NET_LRN_K};
+      break;
+    case VGG_LAYER_AVGPOOL:
+      s.kind = STAGE_AVERAGE;
+      break;
+    default:
+      s.kind = STAGE_LINEAR;
+      s.C = first->in.c * first->in.h * first->in.w;
+      s.H = s.W = 1;
+  }
+  return s;
+}
+
+/* Fuses the run of layers that begins at st->first_layer. `fold`: a batch norm becomes part of the
+ * convolution before it. */
+static stage_spec fuse(const vgg_arch *a, const net_params *params, bool fold, plan_stage *st) {
+  const int i = st->first_layer;
+  stage_spec s = spec_of_first(a, i);
   int n = 1;
-  *s = (stage_spec){.C = first->in.c,
-                    .H = first->in.h,
-                    .W = first->in.w,
-                    .K = first->out.c,
-                    .R = 1,
-                    .S = 1,
-                    .stride = 1,
-                    .P = first->out.h,
-                    .Q = first->out.w};
-  *dropout_layer = -1;
-  if (first->type == VGG_LAYER_CONV) {
-    s->kind = STAGE_CONV;
-    s->R = s->S = first->kernel;
-    s->stride = first->stride;
-    s->pad = first->pad;
-  } else {
-    s->kind = STAGE_LINEAR;
-    s->C = first->in.c * first->in.h * first->in.w;
-    s->H = s->W = 1;
-  }
-  s->relu = layer_is(a, i + n, VGG_LAYER_RELU);
-  n += s->relu;
-  if (s->kind == STAGE_CONV && layer_is(a, i + n, VGG_LAYER_MAXPOOL)) {
-    s->pool_size = a->layers[i + n].kernel;
-    s->pool_stride = a->layers[i + n].stride;
+  const bool norm = s.kind == STAGE_NORM;
+  st->weight = find_param(params, i, norm ? NET_SCALE : NET_WEIGHT);
+  st->bias = find_param(params, i, norm ? NET_SHIFT : NET_BIAS);
+  st->mean = find_param(params, i, NET_MEAN);
+  st->variance = find_param(params, i, NET_VARIANCE);
+  st->scale = st->shift = st->dropout_layer = -1;
+  if (fold && layer_is(a, i + 1, VGG_LAYER_BATCHNORM)) {
+    st->scale = find_param(params, i + 1, NET_SCALE);
+    st->shift = find_param(params, i + 1, NET_SHIFT);
+    st->mean = find_param(params, i + 1, NET_MEAN);
+    st->variance = find_param(params, i + 1, NET_VARIANCE);
     n++;
   }
-  if (s->kind == STAGE_LINEAR && layer_is(a, i + n, VGG_LAYER_DROPOUT)) {
+  st->bias_is_lost = n == 1 && layer_is(a, i + 1, VGG_LAYER_BATCHNORM);
+  s.relu = layer_is(a, i + n, VGG_LAYER_RELU);
+  n += s.relu;
+  if (s.kind != STAGE_AVERAGE && layer_is(a, i + n, VGG_LAYER_MAXPOOL)) {
+    s.pool_size = a->layers[i + n].kernel;
+    s.pool_stride = a->layers[i + n].stride;
+    n++;
+  } else if (layer_is(a, i + n, VGG_LAYER_DROPOUT)) {
     const double p = a->layers[i + n].dropout;
-    s->dropout = p > 0;
-    s->dropout_scale = (float)(1 / (1 - p));
-    if (s->dropout) *dropout_layer = i + n;
+    s.dropout = p > 0;
+    s.dropout_scale = (float)(1 / (1 - p));
+    if (s.dropout) st->dropout_layer = i + n;
     n++;
   }
-  s->OP = a->layers[i + n - 1].out.h;
-  s->OQ = a->layers[i + n - 1].out.w;
-  return n;
+  s.OP = a->layers[i + n - 1].out.h;
+  s.OQ = a->layers[i + n - 1].out.w;
+  st->num_layers = n;
+  return s;
 }
 
 /* ---- who runs a stage ------------------------------------------------------------------------ */
@@ -175,7 +220,10 @@ static vgg_status try_backend(plan *p, plan_stage *st, const stage_spec *spec, c
 static void note_slower(plan_stage *st, const candidate *slower, const candidate *chosen) {
   char why[64];
   const double ratio = slower->total / chosen->total;
-  snprintf(why, sizeof why, "expected to take %.*f times as long", ratio < 10 ? 1 : 0, ratio);
+  if (ratio == 1)
+    snprintf(why, sizeof why, "expected to take as long");
+  else
+    snprintf(why, sizeof why, "expected to take %.*f times as long", ratio < 10 ? 1 : 0, ratio);
   note_other(st, slower->backend->name, why);
 }
 
@@ -199,10 +247,13 @@ static vgg_status choose_backend(plan *p, plan_stage *st, const stage_spec *spec
   return VGG_OK;
 }
 
-static int find_param(const net_params *params, int layer, bool bias) {
-  for (int i = 0; i < params->count; i++)
-    if (params->at[i].layer == layer && params->at[i].is_bias == bias) return i;
-  return -1;
+/* Layers that move nothing: flatten, and an average over windows of one pixel. Softmax belongs to
+ * the loss. */
+static bool is_no_stage(const vgg_arch *a, int i) {
+  const vgg_layer *l = &a->layers[i];
+  if (l->type == VGG_LAYER_AVGPOOL)
+    return l->in.h == l->out.h && l->in.w == l->out.w && layer_is(a, i + 2, VGG_LAYER_LINEAR);
+  return l->type == VGG_LAYER_FLATTEN || l->type == VGG_LAYER_SOFTMAX;
 }
 
 static vgg_status build_stages(plan *p, const plan_part *part, const char *backend_name,
@@ -210,27 +261,19 @@ static vgg_status build_stages(plan *p, const plan_part *part, const char *backe
   const vgg_arch *a = p->arch;
   const edge_type edge = p->env.bf16 ? EDGE_BF16 : EDGE_F32;
   const bool fuse_updates = p->env.fuse_updates;
+  int last = a->num_layers - 1;
+  while (is_no_stage(a, last)) last--;
   for (int i = part->begin; i < part->end;) {
-    if (a->layers[i].type == VGG_LAYER_FLATTEN || a->layers[i].type == VGG_LAYER_SOFTMAX) {
-      i++; /* flatten moves nothing; softmax belongs to the loss */
+    if (is_no_stage(a, i)) {
+      i++;
       continue;
     }
-    if (a->layers[i].type != VGG_LAYER_CONV && a->layers[i].type != VGG_LAYER_LINEAR)
-      return err_set(err, VGG_BUG, "%s: follows neither a convolution nor a linear layer",
-                     a->layers[i].name);
-    if (p->num_stages == PLAN_MAX_STAGES)
-      return err_set(err, VGG_BAD_VALUE, "net: has more than %d convolutions and linear layers",
-                     PLAN_MAX_STAGES);
     plan_stage *st = &p->stages[p->num_stages];
-    stage_spec spec;
     st->first_layer = i;
-    st->num_layers = fuse(a, i, &spec, &st->dropout_layer);
-    st->weight = find_param(&p->params, i, false);
-    st->bias = find_param(&p->params, i, true);
+    stage_spec spec = fuse(a, &p->params, !p->env.training, st);
     i += st->num_layers;
-    const bool last = layer_is(a, i, VGG_LAYER_SOFTMAX);
     spec.x_type = edge;
-    spec.y_type = last ? EDGE_F32 : edge; /* logits keep their 24 bits for the loss */
+    spec.y_type = i > last ? EDGE_F32 : edge; /* logits keep their 24 bits for the loss */
     const bool trained = st->first_layer >= part->trained;
     if (!trained) p->first_trained = p->num_stages + 1;
     p->env.fuse_updates = fuse_updates && trained;
@@ -245,6 +288,11 @@ static vgg_status build_stages(plan *p, const plan_part *part, const char *backe
 }
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
+
+size_t plan_folded_bytes(const plan *p, const plan_stage *st) {
+  return mem_round(p->params.at[st->weight].count * sizeof(float)) +
+         mem_round(p->params.at[st->bias].count * sizeof(float));
+}
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -267,6 +315,7 @@ static void measure_gradients(plan *p) {
     }
   }
   for (int i = 0; i < p->params.count; i++) {
+    if (i >= p->params.trained) p->gradient_at[i] = PLAN_NO_GRADIENT;
     if (p->gradient_at[i] == PLAN_NO_GRADIENT) continue;
     p->gradient_at[i] = (ptrdiff_t)floats;
     floats += (p->params.at[i].count + TENSOR_FLOATS - 1) / TENSOR_FLOATS * TENSOR_FLOATS;
@@ -290,9 +339,11 @@ static void measure(plan *p) {
     p->packs += mem_round(z->pack);
     p->workspace = max_size(p->workspace, mem_round(z->workspace));
     p->library += z->library;
+    if (st->scale >= 0) p->folded += plan_folded_bytes(p, st);
     if (!p->env.training) continue;
     p->aux += mem_round(n * z->aux_per_image);
-    if (s->dropout) p->masks += mem_round(n * (size_t)s->K);
+    if (s->kind == STAGE_NORM) p->batch_statistics += 2 * mem_round((size_t)s->K * sizeof(float));
+    if (s->dropout) p->masks += mem_round(n * st->y_floats);
   }
   p->masters = p->params.floats * sizeof(float);
   p->activations = p->env.training ? kept : 2 * widest;

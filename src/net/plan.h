@@ -10,24 +10,26 @@
 #include "net/net.h"
 #include "vgg/plan.h"
 
-/* A stage has two layers at least, but for the last: no architecture has more. */
-enum { PLAN_MAX_STAGES = NET_MAX_LAYERS / 2 };
+enum { PLAN_MAX_STAGES = NET_MAX_LAYERS };
 
 typedef struct plan_stage {
   stage *impl; /* owned */
   int first_layer, num_layers;
-  int weight, bias;          /* into params */
-  int dropout_layer;         /* -1: none */
-  stage_cost cost;           /* as expected */
-  char others[320];          /* why nobody else runs it */
+  /* Into params, -1: none. Of a norm, weight and bias are its scale and shift. */
+  int weight, bias, mean, variance;
+  bool bias_is_lost; /* a norm follows: what the bias adds goes with the mean, its gradient is 0 */
+  int scale, shift;  /* of the norm that is folded into this convolution, likewise */
+  int dropout_layer; /* -1: none */
+  stage_cost cost;   /* as expected */
+  char others[320];  /* why nobody else runs it */
   size_t x_floats, y_floats; /* elements of one image's edges */
 } plan_stage;
 
 /* What a plan is for. */
 typedef enum plan_use {
-  PLAN_INFERENCE,
-  PLAN_TRAINING, /* stages that can apply the update where the gradient arises do so */
-  PLAN_GRADIENTS /* training with all gradients kept, for those who want to see or add them */
+  PLAN_INFERENCE, /* batch norms are folded into the convolutions before them */
+  PLAN_TRAINING,  /* stages that can apply the update where the gradient arises do so */
+  PLAN_GRADIENTS  /* training with all gradients kept, for those who want to see or add them */
 } plan_use;
 
 enum { PLAN_NO_GRADIENT = -1 };
@@ -51,12 +53,14 @@ typedef struct plan {
   int first_trained; /* the stages before it are frozen */
   size_t trained_at; /* where its parameters begin, in floats: what is trained lies behind */
   /* Where a parameter's gradient begins in the arena, in floats; PLAN_NO_GRADIENT: its stage
-   * applies it where it arises. As in params if all are there. */
+   * applies it where it arises, or it is a running statistic. As in params if all are there. */
   ptrdiff_t gradient_at[2 * NET_MAX_LAYERS];
   size_t kept_gradients; /* of edge_gradients: those that such stages keep until their update */
   /* Arena sizes in bytes for max_n images. */
   size_t masters, gradients, packs, activations, edge_gradients, aux, masks, workspace, library;
-  size_t optimizer; /* the trainer's: what the rule of the options keeps from step to step */
+  size_t folded;           /* weights and biases of convolutions with their norms */
+  size_t batch_statistics; /* of norms, from forward to the update */
+  size_t optimizer;        /* the trainer's: what the rule of the options keeps from step to step */
 } plan;
 
 /* The whole net, all of it trained. */
@@ -73,5 +77,9 @@ vgg_status plan_create(const vgg_arch *arch, const vgg_run_options *options, pla
 vgg_status plan_create_part(const vgg_arch *arch, const vgg_run_options *options, plan_use use,
                             const plan_part *part, plan **out, vgg_error *err);
 void plan_close(plan *p);
+
+/* The part of plan.folded that belongs to a stage with a folded norm: weights, then biases, each
+ * rounded by mem_round. */
+size_t plan_folded_bytes(const plan *p, const plan_stage *st);
 
 #endif

@@ -19,11 +19,18 @@ static ptrdiff_t conv_pixel(const op_conv_dims *d, int n, int p, int q, int r, i
   return ((ptrdiff_t)n * d->H + h) * d->W + w;
 }
 
+void op_average_window(int i, int size, int count, int *begin, int *end) {
+  *begin = (int)((int64_t)i * size / count);
+  *end = (int)((((int64_t)i + 1) * size + count - 1) / count);
+}
+
 #define real float
 #define OP(name) op_##name##_f32
 #define LOCAL(name) name##_f32
 #include "op/conv.inc"
 #include "op/linear.inc"
+#include "op/lrn.inc"
+#include "op/norm.inc"
 #include "op/pointwise.inc"
 #include "op/pool.inc"
 #undef real
@@ -35,6 +42,8 @@ static ptrdiff_t conv_pixel(const op_conv_dims *d, int n, int p, int q, int r, i
 #define LOCAL(name) name##_f64
 #include "op/conv.inc"
 #include "op/linear.inc"
+#include "op/lrn.inc"
+#include "op/norm.inc"
 #include "op/pointwise.inc"
 #include "op/pool.inc"
 #undef real

@@ -54,6 +54,8 @@ static const look looks[] = {
     {VGG_LAYER_CONV, 0xcfe2f7, 0x4a7db3, "convolution"},
     {VGG_LAYER_MAXPOOL, 0xf9d9c5, 0xc5763f, "max-pool"},
     {VGG_LAYER_FLATTEN, 0xeeeeee, 0x9a9a9a, NULL},
+    {VGG_LAYER_LRN, 0xf6ecc2, 0xa8923a, NULL},
+    {VGG_LAYER_AVGPOOL, 0xf9e4d9, 0xc5763f, NULL},
     {VGG_LAYER_LINEAR, 0xd7ecd0, 0x5c9a4a, "fully connected"},
     {VGG_LAYER_SOFTMAX, 0xe6d9f2, 0x8660ad, "softmax"},
 };
@@ -155,6 +157,12 @@ static void box_label(const vgg_layer *l, char *text, size_t size) {
     case VGG_LAYER_MAXPOOL:
       snprintf(text, size, "%d×%d MaxPool, stride %d", l->kernel, l->kernel, l->stride);
       break;
+    case VGG_LAYER_LRN:
+      snprintf(text, size, "LRN");
+      break;
+    case VGG_LAYER_AVGPOOL:
+      snprintf(text, size, "Average to %d×%d", l->out.h, l->out.w);
+      break;
     case VGG_LAYER_LINEAR:
       snprintf(text, size, "FC (%d)", l->out.c);
       break;
@@ -252,7 +260,7 @@ static void draw_stack(canvas *c, const stack *s) {
 }
 
 /* What the colours mean, and in words what has no box. */
-static void draw_legend(canvas *c, double dropout) {
+static void draw_legend(canvas *c, const vgg_arch_options *net) {
   canvas_font font = {11, pale_ink, CANVAS_START, false, false};
   const double columns[2] = {c->width / 2 - 112, c->width / 2 + 20};
   double y = c->height - LEGEND_HEIGHT;
@@ -265,9 +273,11 @@ static void draw_legend(canvas *c, double dropout) {
     if (shown++ % 2 == 1) y += 18;
   }
   font.anchor = CANVAS_MIDDLE;
-  canvas_text(c, c->width / 2, y + 16, font, "ReLU after every convolution and every hidden FC");
-  if (dropout > 0)
-    canvas_text(c, c->width / 2, y + 32, font, "dropout %g after every hidden FC", dropout);
+  canvas_text(c, c->width / 2, y + 16, font,
+              net->batch_norm ? "batch norm after every convolution, ReLU after that and hidden FC"
+                              : "ReLU after every convolution and every hidden FC");
+  if (net->dropout > 0)
+    canvas_text(c, c->width / 2, y + 32, font, "dropout %g after every hidden FC", net->dropout);
 }
 
 vgg_status vgg_diagram_save(const vgg_arch *arch, const vgg_arch *beside, const char *path,
@@ -289,7 +299,7 @@ vgg_status vgg_diagram_save(const vgg_arch *arch, const vgg_arch *beside, const 
     stacks[i].foot = MARGIN + tallest;
     draw_stack(&c, &stacks[i]);
   }
-  draw_legend(&c, vgg_arch_get_options(arch)->dropout);
+  draw_legend(&c, vgg_arch_get_options(arch));
   status = canvas_save(&c, path, err);
 done:
   canvas_free(&c);

@@ -218,9 +218,11 @@ json_t *config_stages(const plan *frozen, const plan *p) {
 
 static json_t *arch_json(const vgg_arch *arch) {
   const vgg_arch_options *o = &arch->options;
-  return json_pack("{s:s, s:i, s:[iii], s:i, s:i, s:f}", "title", arch->title, "ratio", o->ratio,
-                   "input", o->input.c, o->input.h, o->input.w, "classes", o->classes, "hidden",
-                   o->hidden, "dropout", o->dropout);
+  return json_pack("{s:s, s:i, s:[iii], s:i, s:i, s:f, s:b, s:s, s:s, s:i}", "title", arch->title,
+                   "ratio", o->ratio, "input", o->input.c, o->input.h, o->input.w, "classes",
+                   o->classes, "hidden", o->hidden, "dropout", o->dropout, "batch_norm",
+                   o->batch_norm, "lrn", vgg_lrn_name(o->lrn), "head", vgg_head_name(o->head),
+                   "window", o->window);
 }
 
 static json_t *recipe_json(const run_config *c) {

@@ -40,11 +40,13 @@ static void add_arenas(line_list *list, const plan *p) {
   if (p->env.training) add(list, "gradients, fp32", p->gradients);
   add(list, p->env.bf16 ? "weights as kernels read them, bf16" : "weights as kernels read them",
       p->packs);
+  if (p->folded) add(list, "weights with batch norm folded", p->folded);
   add(list, "activations", p->activations);
   if (p->env.training) {
     add(list, "gradients of activations", p->edge_gradients);
     add(list, "places of maxima", p->aux);
     add(list, "dropout masks", p->masks);
+    if (p->batch_statistics) add(list, "batch norms' statistics", p->batch_statistics);
     if (p->optimizer) add(list, "optimizer's state", p->optimizer);
   }
   add(list, "workspace", p->workspace);

@@ -13,7 +13,7 @@ static bool has_weights(const vgg_layer *layer) {
 static int last_convolution(const vgg_arch *arch) {
   int last = -1;
   for (int i = 0; i < arch->num_layers; i++)
-    if (arch->layers[i].type == VGG_LAYER_CONV) last = i;
+    if (arch->layers[i].type == VGG_LAYER_CONV && arch->layers[i].block > 0) last = i;
   return last;
 }
 

@@ -86,6 +86,7 @@ vgg_status rule_update(engine *e, int n, const op_rule *rule, const rule_numbers
   for (int i = 0; i < params->count; i++)
     args[i] = op_rule_args_at(numbers->lr * (numbers->rates ? numbers->rates[i] : 1),
                               numbers->momentum, numbers->weight_decay, scale, step);
+  engine_update_statistics(e, n);
   rule_step(rule, args, params, engine_masters(e), gradients, states, engine_plan(e)->trained_at,
             engine_plan(e)->env.isa, threads);
   const vgg_status status = engine_fused_update(e, n, rule, args, states, err);

@@ -11,7 +11,7 @@
 #include "train/trainer.h"
 
 static const net_param *last_param(const vgg_model *m) {
-  return &m->params.at[m->params.count - 1];
+  return &m->params.at[m->params.trained - 1]; /* running statistics lie behind */
 }
 
 /* ---- the head -------------------------------------------------------------------------------- */
@@ -29,10 +29,10 @@ static vgg_status fit_head(vgg_trainer *t, const char *word, vgg_error *err) {
   vgg_model *m = t->model;
   const int classes = vgg_dataset_classes(t->train_data), had = m->arch->options.classes;
   if (strcmp(word, "auto") != 0 && strcmp(word, "new") != 0 && strcmp(word, "keep") != 0)
-    return err_set(err, VGG_BAD_VALUE, "head '%s': unknown, wanted auto, new or keep", word);
+    return err_set(err, VGG_BAD_VALUE, "last-layer '%s': unknown, wanted auto, new or keep", word);
   if (strcmp(word, "keep") == 0 && had < classes)
-    return err_set(err, VGG_BAD_VALUE, "head keep: %s has %d classes, the data %d", t->config.from,
-                   had, classes);
+    return err_set(err, VGG_BAD_VALUE, "last-layer keep: %s has %d classes, the data %d",
+                   t->config.from, had, classes);
   if (strcmp(word, "keep") == 0 || (strcmp(word, "auto") == 0 && same_classes(m, t->train_data))) {
     trainer_say(t, "all weights from %s, its %d classes", t->config.from, had);
     return VGG_OK;
@@ -47,26 +47,26 @@ static vgg_status fit_head(vgg_trainer *t, const char *word, vgg_error *err) {
 
 /* ---- a deeper net from a shallower one's layers ---------------------------------------------- */
 
-static const net_param *find_param(const vgg_model *m, const char *layer, bool bias) {
+static const net_param *find_param(const vgg_model *m, const char *layer, net_role role) {
   for (int i = 0; i < m->params.count; i++) {
     const net_param *p = &m->params.at[i];
-    if (p->is_bias == bias && strcmp(m->arch->layers[p->layer].name, layer) == 0) return p;
+    if (p->role == role && strcmp(m->arch->layers[p->layer].name, layer) == 0) return p;
   }
   return NULL;
 }
 
-/* One of the file's first four convolutions or of its linear layers. */
+/* Of one of the file's first four convolutions, of the norm behind it, or of a linear layer. */
 static bool is_given_on(const vgg_model *m, const net_param *p) {
   int convolutions = 0;
-  if (m->arch->layers[p->layer].type != VGG_LAYER_CONV) return true;
-  for (int i = 0; i < p->layer; i++) convolutions += m->arch->layers[i].type == VGG_LAYER_CONV;
-  return convolutions < 4;
+  if (m->arch->layers[p->layer].block == 0) return true;
+  for (int i = 0; i <= p->layer; i++) convolutions += m->arch->layers[i].type == VGG_LAYER_CONV;
+  return convolutions <= 4;
 }
 
 static vgg_status copy_param(vgg_trainer *t, const vgg_model *from, const net_param *source,
                              vgg_error *err) {
   const char *layer = from->arch->layers[source->layer].name;
-  const net_param *to = find_param(t->model, layer, source->is_bias);
+  const net_param *to = find_param(t->model, layer, source->role);
   if (to && to->rank == source->rank && memcmp(to->shape, source->shape, sizeof to->shape) == 0 &&
       memcmp(&to->map, &source->map, sizeof to->map) == 0) {
     memcpy(t->model->values + to->offset, from->values + source->offset, to->count * sizeof(float));
@@ -86,7 +86,7 @@ static vgg_status start_deeper(vgg_trainer *t, const vgg_model *from, vgg_error 
     const net_param *p = &from->params.at[i];
     if (!is_given_on(from, p) || (p->layer == last && !keep_head)) continue;
     status = copy_param(t, from, p, err);
-    if (!p->is_bias) text_add(&names, " %s", from->arch->layers[p->layer].name);
+    if (p->role == NET_WEIGHT) text_add(&names, " %s", from->arch->layers[p->layer].name);
   }
   if (status == VGG_OK && names.failed) status = err_no_memory(err, "trainer", names.length);
   if (status == VGG_OK)
@@ -105,7 +105,8 @@ static vgg_status start_deeper(vgg_trainer *t, const vgg_model *from, vgg_error 
 static bool same_net(const vgg_arch *a, const vgg_arch *b) {
   const vgg_arch_options *x = &a->options, *y = &b->options;
   return strcmp(a->title, b->title) == 0 && x->ratio == y->ratio && x->hidden == y->hidden &&
-         memcmp(&x->input, &y->input, sizeof x->input) == 0;
+         x->batch_norm == y->batch_norm && x->lrn == y->lrn && x->head == y->head &&
+         x->window == y->window && memcmp(&x->input, &y->input, sizeof x->input) == 0;
 }
 
 static vgg_status name_classes(vgg_trainer *t, vgg_error *err) {

@@ -118,10 +118,12 @@ vgg_status trainer_step(vgg_trainer *t, const loader_batch *b, double *loss, int
     if (status != VGG_OK) return status;
     *loss += part_loss;
     *correct += part_correct;
-    if (first + n < b->n)
+    if (first + n < b->n) {
       add(t, gradients_of(t), t->sums, first == 0);
-    else if (first > 0)
+      engine_update_statistics(t->engine, n); /* those of the last part follow in the update */
+    } else if (first > 0) {
       add(t, t->sums, gradients_of(t), false);
+    }
   }
   if (t->class_weights) *loss *= b->n / over;
   const vgg_status status = update(t, n, err);

@@ -130,6 +130,12 @@ static void test_round_trips(void **state) {
                  2));
   round_trip(make_model("1x20,2x40", &(vgg_arch_options){.input = {3, 8, 8}, .hidden = 7}, 3));
   round_trip(make_model("alexnet", &(vgg_arch_options){.ratio = 16, .hidden = 16}, 4));
+  round_trip(make_model("vgg13_bn", &(vgg_arch_options){.ratio = 32, .hidden = 8}, 5));
+  round_trip(make_model(
+      "vgg11_lrn",
+      &(vgg_arch_options){
+          .ratio = 32, .hidden = 8, .lrn = VGG_LRN_MEAN, .head = VGG_HEAD_DENSE, .window = 5},
+      6));
 }
 
 /* Tensors that pass in several blocks of rows, the last one short. */

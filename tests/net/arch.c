@@ -34,11 +34,22 @@ static void test_counts(void **state) {
     const vgg_arch_options *options;
     uint64_t params, macs;
   } rows[] = {
-      {"vgg11", &imagenet, 132863336, 7609090048},  {"vgg13", &imagenet, 133047848, 11308466176},
-      {"vgg16", &imagenet, 138357544, 15470264320}, {"vgg19", &imagenet, 143667240, 19632062464},
-      {"vgg11", &mnist, 128806154, 7547232256},     {"vgg16", &mnist, 134300362, 15408406528},
-      {"vgg19", &mnist, 139610058, 19570204672},    {"vgg11", &small, 43093322, 512155648},
+      {"vgg11", &imagenet, 132863336, 7609090048},
+      {"vgg13", &imagenet, 133047848, 11308466176},
+      {"vgg16", &imagenet, 138357544, 15470264320},
+      {"vgg19", &imagenet, 143667240, 19632062464},
+      {"vgg11", &mnist, 128806154, 7547232256},
+      {"vgg16", &mnist, 134300362, 15408406528},
+      {"vgg19", &mnist, 139610058, 19570204672},
+      {"vgg11", &small, 43093322, 512155648},
       {"alexnet", &mnist, 46764746, 938146176},
+      {"C", &imagenet, 133638952, 11770888192},
+      {"A-LRN", &imagenet, 132863336, 7609090048},
+      {"E", &imagenet, 143667240, 19632062464},
+      {"vgg11_bn", &imagenet, 132868840, 7609090048},
+      {"vgg13_bn", &imagenet, 133053736, 11308466176},
+      {"vgg16_bn", &imagenet, 138365992, 15470264320},
+      {"vgg19_bn", &imagenet, 143678248, 19632062464},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     vgg_arch *arch = make(rows[i].name, rows[i].options);
@@ -112,6 +123,12 @@ static void test_torchvision_numbers(void **state) {
       {"vgg16", "0,2,5,7,10,12,14,17,19,21,24,26,28"},
       {"vgg19", "0,2,5,7,10,12,14,16,19,21,23,25,28,30,32,34"},
       {"alexnet", "0,3,6,8,10"},
+      {"vgg11_bn", "0,4,8,11,15,18,22,25"},
+      {"vgg13_bn", "0,3,7,10,14,17,21,24,28,31"},
+      {"vgg16_bn", "0,3,7,10,14,17,20,24,27,30,34,37,40"},
+      {"vgg19_bn", "0,3,7,10,14,17,20,23,27,30,33,36,40,43,46,49"},
+      {"vgg16_1x1", "0,2,5,7,10,12,14,17,19,21,24,26,28"},
+      {"vgg11_lrn", "0,4,7,9,12,14,17,19"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
     for (int dropout = 0; dropout < 2; dropout++) { /* which must not move a number */
@@ -230,9 +247,103 @@ static void test_defaults_and_bounds_of_getters(void **state) {
   vgg_arch_close(arch);
   vgg_arch_close(NULL);
   const char *about = NULL;
-  assert_string_equal(vgg_arch_name_at(4, &about), "alexnet");
+  assert_string_equal(vgg_arch_name_at(10, &about), "alexnet");
   assert_non_null(about);
-  assert_null(vgg_arch_name_at(5, &about));
+  assert_null(vgg_arch_name_at(11, &about));
+}
+
+static void check_layer(const vgg_arch *arch, const char *name, const char *module,
+                        vgg_layer_type type, vgg_shape out) {
+  const int i = vgg_arch_find(arch, name);
+  const vgg_layer *layer = vgg_arch_layer(arch, i);
+  assert_non_null(layer);
+  assert_string_equal(layer->module, module);
+  if (*module) assert_int_equal(vgg_arch_find(arch, module), i);
+  assert_int_equal(layer->type, type);
+  assert_int_equal(layer->out.c, out.c);
+  assert_int_equal(layer->out.h, out.h);
+  assert_int_equal(layer->out.w, out.w);
+}
+
+static void test_names_of_the_whole_family(void **state) {
+  (void)state;
+  const vgg_shape map = {256, 56, 56};
+  vgg_arch *arch = make("C", NULL);
+  assert_string_equal(vgg_arch_title(arch), "vgg16_1x1");
+  check_layer(arch, "conv3_3", "features.14", VGG_LAYER_CONV, map);
+  assert_int_equal(vgg_arch_layer(arch, vgg_arch_find(arch, "conv3_3"))->kernel, 1);
+  check_layer(arch, "fc6", "classifier.0", VGG_LAYER_LINEAR, (vgg_shape){4096, 1, 1});
+  vgg_arch_close(arch);
+  arch = make("vgg16_bn", NULL);
+  check_layer(arch, "conv3_3", "features.20", VGG_LAYER_CONV, map);
+  check_layer(arch, "bn3_3", "features.21", VGG_LAYER_BATCHNORM, map);
+  check_layer(arch, "relu3_3", "features.22", VGG_LAYER_RELU, map);
+  check_layer(arch, "pool3", "features.23", VGG_LAYER_MAXPOOL, (vgg_shape){256, 28, 28});
+  check_layer(arch, "avgpool", "avgpool", VGG_LAYER_AVGPOOL, (vgg_shape){512, 7, 7});
+  assert_int_equal(vgg_arch_find(arch, ""), -1);
+  assert_int_equal(vgg_arch_find(arch, "conv3_4"), -1);
+  vgg_arch_close(arch);
+  arch = make("A-LRN", NULL);
+  check_layer(arch, "lrn1_1", "features.2", VGG_LAYER_LRN, (vgg_shape){64, 224, 224});
+  assert_int_equal(vgg_arch_find(arch, "lrn2_1"), -1);
+  assert_int_equal(vgg_arch_get_options(arch)->lrn, VGG_LRN_SUM);
+  vgg_arch_close(arch);
+  arch = make("alexnet", &(vgg_arch_options){.lrn = VGG_LRN_MEAN, .batch_norm = true});
+  check_layer(arch, "bn2", "features.6", VGG_LAYER_BATCHNORM, (vgg_shape){256, 26, 26});
+  check_layer(arch, "lrn2", "features.8", VGG_LAYER_LRN, (vgg_shape){256, 26, 26});
+  assert_int_equal(vgg_arch_find(arch, "lrn3"), -1);
+  vgg_arch_close(arch);
+}
+
+/* A name that ends in _bn is the other one with batch norm and an adaptive head. */
+static void test_named_batch_norm(void **state) {
+  (void)state;
+  const vgg_arch_options options = {.batch_norm = true, .head = VGG_HEAD_ADAPTIVE};
+  vgg_arch *a = make("vgg13_bn", NULL), *b = make("vgg13", &options);
+  assert_string_equal(vgg_arch_title(a), "vgg13_bn");
+  snprintf(b->title, sizeof b->title, "vgg13_bn");
+  assert_true(same_arch(a, b));
+  vgg_arch_close(a), vgg_arch_close(b);
+}
+
+/* All heads have the same parameters where the features fill the window. */
+static void test_heads(void **state) {
+  (void)state;
+  char got[512];
+  const vgg_head heads[] = {VGG_HEAD_FLATTEN, VGG_HEAD_ADAPTIVE, VGG_HEAD_DENSE};
+  for (int i = 0; i < 3; i++) {
+    vgg_arch *arch = make("vgg11", &(vgg_arch_options){.head = heads[i]});
+    assert_int_equal(vgg_arch_params(arch), 128806154);
+    assert_int_equal(vgg_arch_macs(arch), 7547232256);
+    assert_int_equal(vgg_arch_get_options(arch)->window, i == 0 ? 0 : 7);
+    vgg_arch_close(arch);
+  }
+  /* The paper's 384x384: a map of 6x6 classes. */
+  vgg_arch *arch = make(
+      "D", &(vgg_arch_options){.input = {3, 384, 320}, .classes = 1000, .head = VGG_HEAD_DENSE});
+  assert_int_equal(vgg_arch_params(arch), 138357544);
+  walk(arch, got, sizeof got);
+  assert_string_equal(strstr(got, "Conv2d"),
+                      "Conv2d 1 4096 6 4\nReLU 1 4096 6 4\nDropout 1 4096 6 4\n"
+                      "Conv2d 1 4096 6 4\nReLU 1 4096 6 4\nDropout 1 4096 6 4\n"
+                      "Conv2d 1 1000 6 4\nAdaptiveAvgPool2d 1 1000 1 1\nFlatten 1 1000\n");
+  vgg_arch_close(arch);
+  arch = make("vgg11_bn", &(vgg_arch_options){.input = {1, 32, 64}});
+  walk(arch, got, sizeof got);
+  assert_non_null(strstr(got,
+                         "Sequential 1 512 1 2\nAdaptiveAvgPool2d 1 512 7 7\n"
+                         "Flatten 1 25088\nLinear 1 4096\n"));
+  vgg_arch_close(arch);
+  /* A dense net of a small picture is that net on larger ones as well. */
+  arch = make("1x4,1x8", &(vgg_arch_options){.input = {1, 8, 12}, .head = VGG_HEAD_DENSE});
+  const vgg_arch_options small = *vgg_arch_get_options(arch);
+  assert_int_equal(small.window, 2);
+  vgg_arch_options large = small;
+  large.input = (vgg_shape){1, 40, 40};
+  vgg_arch *wide = make("1x4,1x8", &large);
+  assert_int_equal(vgg_arch_params(wide), vgg_arch_params(arch));
+  check_layer(wide, "fc3", "classifier.0", VGG_LAYER_CONV, (vgg_shape){4096, 9, 9});
+  vgg_arch_close(arch), vgg_arch_close(wide);
 }
 
 /* A picture of the smallest legal size passes, one row less does not. */
@@ -259,15 +370,16 @@ static void test_smallest_inputs(void **state) {
   }
 }
 
+#define OTHER_NAMES                                                                         \
+  "vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn, vgg11_lrn, vgg16_1x1, alexnet, a letter of the " \
+  "paper (A, A-LRN, B to E) or a conv_arch such as 1x64,1x128,2x256"
+
 static void test_refused_texts(void **state) {
   (void)state;
   static const char *const rows[][2] = {
-      {"",
-       "architecture \"\" is not known: wanted vgg11, vgg13, vgg16, vgg19, alexnet, or a "
-       "conv_arch such as 1x64,1x128,2x256"},
+      {"", "architecture \"\" is not known: wanted vgg11, vgg13, vgg16, vgg19, " OTHER_NAMES},
       {"vgg12",
-       "architecture \"vgg12\" is not known: wanted vgg11, vgg13, vgg16, vgg19, alexnet, "
-       "or a conv_arch such as 1x64,1x128,2x256"},
+       "architecture \"vgg12\" is not known: wanted vgg11, vgg13, vgg16, vgg19, " OTHER_NAMES},
       {"1", "conv_arch: ends at character 2, wanted 'x'"},
       {"1x64,1x", "conv_arch: ends at character 8, wanted a number"},
       {"1x64;1x64", "conv_arch: found ';' at character 5, wanted ',' or the end"},
@@ -331,6 +443,12 @@ static void test_refused_options(void **state) {
        {.input = {1, 224, 224}},
        "conv1_1: its output 65536x224x224 is over 2147483647 values an image: wanted a smaller "
        "input or fewer channels"},
+      {"vgg11",
+       {.head = VGG_HEAD_DENSE, .input = {1, 96, 160}, .window = 4},
+       "input 1x96x160: leaves features of 3x5, the dense head's window is 4x4: the smallest legal "
+       "input is 1x128x128"},
+      {"vgg11", {.window = 3}, "window 3: the flatten head has none"},
+      {"vgg11", {.head = (vgg_head)4}, "lrn 0, head 4: wanted values of vgg_lrn and vgg_head"},
       {"vgg11", {.dropout = 1}, "dropout 1: wanted a probability below 1"},
       {"alexnet", {.dropout = 7}, "dropout 7: wanted a probability below 1"},
   };
@@ -382,6 +500,9 @@ int main(void) {
       cmocka_unit_test(test_texts),
       cmocka_unit_test(test_blocks_are_texts),
       cmocka_unit_test(test_defaults_and_bounds_of_getters),
+      cmocka_unit_test(test_names_of_the_whole_family),
+      cmocka_unit_test(test_named_batch_norm),
+      cmocka_unit_test(test_heads),
       cmocka_unit_test(test_smallest_inputs),
       cmocka_unit_test(test_refused_texts),
       cmocka_unit_test(test_refused_options),

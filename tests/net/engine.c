@@ -134,6 +134,190 @@ static void test_loss_of_known_logits(void **state) {
   drop(&f);
 }
 
+/* ---- batch norm ------------------------------------------------------------------------------ */
+
+static fixture make_normed(plan_use use, const char *precision) {
+  fixture f = {0};
+  vgg_error err;
+  const vgg_arch_options options = {.input = {1, SIDE, SIDE},
+                                    .hidden = 24,
+                                    .classes = CLASSES,
+                                    .dropout = -1,
+                                    .batch_norm = true};
+  assert_int_equal(vgg_arch_from_text("1x4,2x24", &options, &f.arch, &err), VGG_OK);
+  const vgg_run_options run = {.precision = precision, .batch = BATCH, .threads = 2};
+  plan *p;
+  assert_int_equal(plan_create(f.arch, &run, use, &p, &err), VGG_OK);
+  f.masters = mem_alloc(p->params.floats * sizeof *f.masters);
+  net_init_d2l(&p->params, 3, f.masters);
+  for (int t = 0; t < p->params.count; t++) { /* a norm that does something */
+    const net_param *at = &p->params.at[t];
+    for (size_t i = 0; at->role >= NET_SCALE && i < at->count; i++)
+      f.masters[at->offset + i] += 0.4f * (float)sin((double)(7 * t + 3 * (int)i));
+  }
+  assert_int_equal(engine_create(p, f.masters, &f.engine, &err), VGG_OK);
+  return f;
+}
+
+static void normed_step(fixture *f) {
+  uint8_t pixels[BATCH * PIXELS];
+  make_pixels(pixels);
+  const int32_t labels[BATCH] = {0, 1, 2, 3, 4};
+  double loss;
+  int correct;
+  engine_set_pixels(f->engine, BATCH, pixels);
+  assert_int_equal(engine_forward(f->engine, BATCH, true, NULL), VGG_OK);
+  engine_loss(f->engine, BATCH, labels, true, &loss, &correct);
+  assert_int_equal(engine_backward(f->engine, BATCH, NULL), VGG_OK);
+}
+
+/* Folded into the weights, and by the running statistics on a trainer's engine: the same logits but
+ * for rounding, some 10 eps32 a layer of three. */
+static void test_folded_norms_are_the_norms(void **state) {
+  (void)state;
+  fixture a = make_normed(PLAN_TRAINING, "fp32"), b = make_normed(PLAN_INFERENCE, "fp32");
+  assert_int_equal(engine_plan(a.engine)->num_stages, engine_plan(b.engine)->num_stages + 3);
+  uint8_t pixels[BATCH * PIXELS];
+  make_pixels(pixels);
+  engine_set_pixels(a.engine, BATCH, pixels);
+  engine_set_pixels(b.engine, BATCH, pixels);
+  assert_int_equal(engine_forward(a.engine, BATCH, false, NULL), VGG_OK);
+  assert_int_equal(engine_forward(b.engine, BATCH, false, NULL), VGG_OK);
+  const float *x = engine_logits(a.engine), *y = engine_logits(b.engine);
+  float most = 0;
+  for (int i = 0; i < BATCH * CLASSES; i++) most = fmaxf(most, fabsf(x[i]));
+  for (int i = 0; i < BATCH * CLASSES; i++) assert_true(fabsf(x[i] - y[i]) <= 4e-6f * most);
+  drop(&a), drop(&b);
+}
+
+/* Forward and backward leave the running statistics alone; the update moves them by a tenth. */
+static void test_running_statistics(void **state) {
+  (void)state;
+  fixture f = make_normed(PLAN_TRAINING, "fp32");
+  const net_params *params = &engine_plan(f.engine)->params;
+  float *before = mem_alloc(params->floats * sizeof *before);
+  memcpy(before, f.masters, params->floats * sizeof *before);
+  normed_step(&f);
+  assert_memory_equal(before, f.masters, params->floats * sizeof *before);
+  engine_update_statistics(f.engine, BATCH);
+  const size_t trained = params->at[params->trained].offset;
+  assert_memory_equal(before, f.masters, trained * sizeof *before);
+  assert_memory_not_equal(before + trained, f.masters + trained,
+                          (params->floats - trained) * sizeof *before);
+  for (int t = 0; t < params->count; t++)
+    assert_int_equal(engine_gradients(f.engine)[t] == NULL && params->at[t].rank == 1,
+                     t >= params->trained);
+  /* Many times the same batch: a running mean becomes its mean, which shows where it no longer
+   * moves. */
+  for (int i = 0; i < 400; i++) engine_update_statistics(f.engine, BATCH);
+  memcpy(before, f.masters, params->floats * sizeof *before);
+  engine_update_statistics(f.engine, BATCH);
+  for (size_t i = trained; i < params->floats; i++)
+    assert_true(fabsf(before[i] - f.masters[i]) <= 1e-6f * fabsf(before[i]));
+  mem_free(before);
+  drop(&f);
+}
+
+/* What a bias adds goes with the mean. */
+static void test_lost_biases(void **state) {
+  (void)state;
+  fixture f = make_normed(PLAN_TRAINING, "fp32");
+  const net_params *params = &engine_plan(f.engine)->params;
+  normed_step(&f);
+  for (int t = 0; t < params->trained; t++) {
+    const bool lost = params->at[t].role == NET_BIAS && params->at[t + 1].role == NET_SCALE;
+    const float *g = engine_gradients(f.engine)[t];
+    for (size_t i = 0; lost && i < params->at[t].count; i++) assert_true(g[i] == 0);
+  }
+  drop(&f);
+}
+
+/* ---- heads ----------------------------------------------------------------------------------- */
+
+static fixture make_head(vgg_head head, int side, int window, const float *masters) {
+  fixture f = {0};
+  const vgg_arch_options options = {
+      .input = {1, side, side}, .hidden = 8, .classes = CLASSES, .head = head, .window = window};
+  assert_int_equal(vgg_arch_from_text("1x4,1x8", &options, &f.arch, NULL), VGG_OK);
+  plan *p;
+  const vgg_run_options run = {.precision = "fp32", .batch = 1, .threads = 2};
+  assert_int_equal(plan_create(f.arch, &run, PLAN_GRADIENTS, &p, NULL), VGG_OK);
+  f.masters = mem_alloc(p->params.floats * sizeof *f.masters);
+  net_init_d2l(&p->params, 5, f.masters);
+  if (masters) memcpy(f.masters, masters, p->params.floats * sizeof *masters);
+  assert_int_equal(engine_create(p, f.masters, &f.engine, NULL), VGG_OK);
+  return f;
+}
+
+static void run_pixels(fixture *f, const uint8_t *pixels, float logits[CLASSES]) {
+  engine_set_pixels(f->engine, 1, pixels);
+  assert_int_equal(engine_forward(f->engine, 1, false, NULL), VGG_OK);
+  memcpy(logits, engine_logits(f->engine), CLASSES * sizeof *logits);
+}
+
+/* The same weights, bit for bit in the same places, give the same logits; a picture twice as large
+ * whose features are the same everywhere gives them as well. */
+static void test_heads_share_weights(void **state) {
+  (void)state;
+  enum { SMALL = 12, LARGE = 24 };
+  static uint8_t flat[LARGE * LARGE], pixels[SMALL * SMALL];
+  for (int i = 0; i < SMALL * SMALL; i++) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+  fixture a = make_head(VGG_HEAD_FLATTEN, SMALL, 0, NULL);
+  fixture b = make_head(VGG_HEAD_DENSE, SMALL, 0, a.masters);
+  fixture c = make_head(VGG_HEAD_ADAPTIVE, SMALL, 3, a.masters);
+  fixture d = make_head(VGG_HEAD_DENSE, LARGE, 3, a.masters);
+  float x[4][CLASSES], y[2][CLASSES];
+  run_pixels(&a, pixels, x[0]), run_pixels(&b, pixels, x[1]), run_pixels(&c, pixels, x[2]);
+  run_pixels(&a, flat, y[0]), run_pixels(&d, flat, y[1]);
+  for (int k = 0; k < CLASSES; k++) {
+    assert_float_equal(x[1][k], x[0][k], 1e-5);
+    assert_float_equal(x[2][k], x[0][k], 1e-5);
+  }
+  /* Black, and no biases: zero padding then changes nothing at the rims. */
+  const net_params *params = &engine_plan(a.engine)->params;
+  for (int t = 0; t < params->count; t++)
+    if (params->at[t].role == NET_BIAS && params->at[t].layer < 6)
+      for (size_t i = 0; i < params->at[t].count; i++)
+        a.masters[params->at[t].offset + i] = d.masters[params->at[t].offset + i] = 0;
+  engine_repack(a.engine, NULL), engine_repack(d.engine, NULL);
+  run_pixels(&a, flat, y[0]), run_pixels(&d, flat, y[1]);
+  for (int k = 0; k < CLASSES; k++) assert_float_equal(y[1][k], y[0][k], 1e-5);
+  drop(&a), drop(&b), drop(&c), drop(&d);
+}
+
+/* The gradients of a dense head on a map of classes against differences of the loss. */
+static void test_dense_gradients(void **state) {
+  (void)state;
+  enum { SIDE_OF = 20 };
+  static uint8_t pixels[SIDE_OF * SIDE_OF];
+  for (int i = 0; i < SIDE_OF * SIDE_OF; i++) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+  fixture f = make_head(VGG_HEAD_DENSE, SIDE_OF, 3, NULL);
+  const net_params *params = &engine_plan(f.engine)->params;
+  const int32_t label = 3;
+  double loss, above, below;
+  int correct;
+  engine_set_pixels(f.engine, 1, pixels);
+  memset(engine_dropout_mask(f.engine, 0), 1, 8 * 3 * 3);
+  memset(engine_dropout_mask(f.engine, 1), 1, 8 * 3 * 3);
+  for (int i = 0; i < 9; i++) engine_dropout_mask(f.engine, 0)[8 * i + i % 8] = 0;
+  engine_forward(f.engine, 1, true, NULL);
+  engine_loss(f.engine, 1, &label, true, &loss, &correct);
+  engine_backward(f.engine, 1, NULL);
+  for (int t = 0; t < params->count; t++) {
+    float *w = f.masters + params->at[t].offset, kept = *w, step = 1e-3f;
+    const float g = *engine_gradients(f.engine)[t];
+    *w = kept + step;
+    engine_repack(f.engine, NULL), engine_forward(f.engine, 1, true, NULL);
+    engine_loss(f.engine, 1, &label, false, &above, &correct);
+    *w = kept - step;
+    engine_repack(f.engine, NULL), engine_forward(f.engine, 1, true, NULL);
+    engine_loss(f.engine, 1, &label, false, &below, &correct);
+    *w = kept;
+    assert_float_equal(g, (float)((above - below) / (2 * (double)step)), 1e-3);
+  }
+  drop(&f);
+}
+
 static void test_options_are_refused_with_the_reason(void **state) {
   (void)state;
   fixture f = make(false, -1);
@@ -231,6 +415,11 @@ int main(void) {
       cmocka_unit_test(test_dropout_follows_the_picture),
       cmocka_unit_test(test_dropout_rate),
       cmocka_unit_test(test_loss_of_known_logits),
+      cmocka_unit_test(test_folded_norms_are_the_norms),
+      cmocka_unit_test(test_running_statistics),
+      cmocka_unit_test(test_lost_biases),
+      cmocka_unit_test(test_heads_share_weights),
+      cmocka_unit_test(test_dense_gradients),
       cmocka_unit_test(test_options_are_refused_with_the_reason),
       cmocka_unit_test(test_every_other_backend_is_named),
       cmocka_unit_test(test_winograd_on_is_an_order),

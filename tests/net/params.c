@@ -52,7 +52,7 @@ static void test_places(void **state) {
     assert_string_equal(at->name, rows[i].name);
     assert_int_equal(at->layer, rows[i].layer);
     assert_int_equal(at->rank, rows[i].rank);
-    assert_int_equal(at->is_bias, rows[i].rank == 1);
+    assert_int_equal(at->role, rows[i].rank == 1 ? NET_BIAS : NET_WEIGHT);
     assert_memory_equal(at->shape, rows[i].shape, sizeof at->shape);
     assert_int_equal(at->count, rows[i].count);
     assert_int_equal(at->fan_in, rows[i].fan_in);
@@ -65,6 +65,47 @@ static void test_places(void **state) {
     assert_int_equal(at->map.w, first_linear ? 3 : 0);
   }
   assert_int_equal(p.floats, (end + 15) / 16 * 16);
+}
+
+/* Running statistics stand behind all that is trained, under torchvision's names. */
+static void test_batch_norm(void **state) {
+  (void)state;
+  static net_params p;
+  const vgg_arch_options options = {.input = {3, 8, 8}, .hidden = 5, .batch_norm = true};
+  vgg_arch *arch = NULL;
+  assert_int_equal(vgg_arch_from_text("1x4,1x6", &options, &arch, NULL), VGG_OK);
+  net_params_of(arch, &p);
+  static const struct {
+    int at;
+    const char *name;
+    net_role role;
+    int channels;
+  } rows[] = {
+      {1, "features.0.bias", NET_BIAS, 4},          {2, "features.1.weight", NET_SCALE, 4},
+      {3, "features.1.bias", NET_SHIFT, 4},         {4, "features.4.weight", NET_WEIGHT, 6},
+      {7, "features.5.bias", NET_SHIFT, 6},         {8, "classifier.0.weight", NET_WEIGHT, 5},
+      {14, "features.1.running_mean", NET_MEAN, 4}, {15, "features.1.running_var", NET_VARIANCE, 4},
+      {16, "features.5.running_mean", NET_MEAN, 6},
+  };
+  assert_int_equal(p.trained, 14);
+  assert_int_equal(p.count, 18);
+  uint64_t trained = 0;
+  for (int i = 0; i < p.trained; i++) trained += p.at[i].count;
+  assert_int_equal(trained, vgg_arch_params(arch));
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_string_equal(p.at[rows[i].at].name, rows[i].name);
+    assert_int_equal(p.at[rows[i].at].role, rows[i].role);
+    assert_int_equal(p.at[rows[i].at].shape[0], rows[i].channels);
+  }
+  float *values = malloc(p.floats * sizeof *values);
+  assert_non_null(values);
+  net_init_d2l(&p, 1, values);
+  for (int i = 0; i < p.count; i++)
+    if (p.at[i].role >= NET_SCALE)
+      assert_true(values[p.at[i].offset] ==
+                  (p.at[i].role == NET_SCALE || p.at[i].role == NET_VARIANCE));
+  free(values);
+  vgg_arch_close(arch);
 }
 
 /* Where the pools leave one pixel, both orders agree. */
@@ -138,8 +179,8 @@ static void test_distribution(void **state) {
   size_t checked = 0;
   for (int t = 0; t < p.count; t++) {
     const net_param *at = &p.at[t];
-    const double a =
-        at->is_bias ? 1 / sqrt((double)at->fan_in) : sqrt(6.0 / (double)(at->fan_in + at->fan_out));
+    const double a = at->role == NET_BIAS ? 1 / sqrt((double)at->fan_in)
+                                          : sqrt(6.0 / (double)(at->fan_in + at->fan_out));
     const double n = (double)at->count;
     double sum = 0, squares = 0;
     for (; checked < at->offset; checked++) assert_true(values[checked] == 0); /* padding */
@@ -200,9 +241,13 @@ static void test_seeds(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_places), cmocka_unit_test(test_no_map_for_one_pixel),
-      cmocka_unit_test(test_orders), cmocka_unit_test(test_distribution),
-      cmocka_unit_test(test_golden), cmocka_unit_test(test_seeds),
+      cmocka_unit_test(test_places),
+      cmocka_unit_test(test_batch_norm),
+      cmocka_unit_test(test_no_map_for_one_pixel),
+      cmocka_unit_test(test_orders),
+      cmocka_unit_test(test_distribution),
+      cmocka_unit_test(test_golden),
+      cmocka_unit_test(test_seeds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,8 @@ static inline bool same_layer(const vgg_layer *a, const vgg_layer *b) {
 
 static inline bool same_options(const vgg_arch_options *a, const vgg_arch_options *b) {
   return a->ratio == b->ratio && same_shape(a->input, b->input) && a->classes == b->classes &&
-         a->hidden == b->hidden && a->dropout == b->dropout;
+         a->hidden == b->hidden && a->dropout == b->dropout && a->batch_norm == b->batch_norm &&
+         a->lrn == b->lrn && a->head == b->head && a->window == b->window;
 }
 
 /* Field by field: bytes between fields may differ. */

@@ -4,9 +4,11 @@
  *
  *   f(v) = sum of weight[i] * y[i](v)        df/dv ~ (f(v + STEP) - f(v - STEP)) / 2 STEP
  *
- * All operations but the loss are linear between kinks, and inputs stay 100 STEP away from kinks,
- * so the quotient errs by rounding alone: some units of 2^-53 |f| / STEP. The loss adds STEP^2 / 6
- * times its third derivative, which is below 1. */
+ * All operations but the loss and the norms are linear between kinks, and inputs stay 100 STEP away
+ * from kinks, so the quotient errs by rounding alone: some units of 2^-53 |f| / STEP. The others
+ * add STEP^2 / 6 times their third derivative: below 1 for the loss, below CURVED for the norms as
+ * they are here (batch norm: its x spread over more than .1, so that derivatives are below 10^3
+ * |f|; LRN: x below 3, all s from 1 up, derivatives below |x|^3). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,12 +20,17 @@
 #include "op/op.h"
 
 #define STEP 1e-4
+#define CURVED 100
+#define EPS 1e-5
 enum { MAX = 4096 };
 
 typedef struct problem {
   op_conv_dims conv;
   op_pool_dims pool;
   op_linear_dims linear;
+  op_average_dims average;
+  op_norm_dims norm;
+  op_lrn_dims lrn;
   size_t x_count, y_count, w_count, b_count;
   double x[MAX], w[MAX], b[MAX], y[MAX], weight[MAX];
   double dx[MAX], dw[MAX], db[MAX];
@@ -203,6 +210,85 @@ static void pool_gradients(void **unused) {
   }
 }
 
+static double average(problem *p) {
+  op_average_forward_f64(&p->average, p->x, p->y);
+  return weighted(p);
+}
+
+static void average_gradients(void **unused) {
+  (void)unused;
+  static const op_average_dims sizes[] = {
+      {.N = 2, .C = 3, .H = 6, .W = 4, .P = 3, .Q = 2},
+      {.N = 1, .C = 2, .H = 7, .W = 5, .P = 3, .Q = 4},
+      {.N = 2, .C = 2, .H = 1, .W = 2, .P = 7, .Q = 7},
+      {.N = 1, .C = 5, .H = 4, .W = 3, .P = 1, .Q = 1},
+      {.N = 1, .C = 1, .H = 9, .W = 10, .P = 7, .Q = 7},
+  };
+  static problem p;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    const op_average_dims d = p.average = sizes[i];
+    p.x_count = (size_t)d.N * d.H * d.W * d.C;
+    p.y_count = (size_t)d.N * d.P * d.Q * d.C;
+    p.w_count = p.b_count = 0;
+    fill(&p);
+    op_average_backward_f64(&d, p.weight, p.dx);
+    check(&p, average, "average dx", p.x_count, p.x, p.dx, 0);
+  }
+}
+
+/* ---- norms ----------------------------------------------------------------------------------- */
+
+static double norm(problem *p) {
+  double mean[8], variance[8];
+  op_norm_statistics_f64(&p->norm, p->x, mean, variance);
+  op_norm_forward_f64(&p->norm, p->x, mean, variance, EPS, p->w, p->b, p->y);
+  return weighted(p);
+}
+
+static void norm_gradients(void **unused) {
+  (void)unused;
+  static const op_norm_dims sizes[] = {{12, 3}, {50, 1}, {5, 8}, {2, 2}};
+  static problem p;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    const op_norm_dims d = p.norm = sizes[i];
+    p.x_count = p.y_count = d.rows * (size_t)d.C;
+    p.w_count = p.b_count = (size_t)d.C;
+    fill(&p);
+    for (size_t j = 0; j < p.x_count; j++) p.x[j] = 3 * p.x[j] + 10 * (double)(j % (size_t)d.C);
+    double mean[8], variance[8];
+    op_norm_statistics_f64(&d, p.x, mean, variance);
+    op_norm_backward_f64(&d, p.x, p.weight, mean, variance, EPS, p.w, p.dx, p.dw, p.db);
+    check(&p, norm, "norm dx", p.x_count, p.x, p.dx, CURVED * STEP * STEP);
+    check(&p, norm, "norm dscale", p.w_count, p.w, p.dw, 0);
+    check(&p, norm, "norm dshift", p.b_count, p.b, p.db, 0);
+  }
+}
+
+static double lrn(problem *p) {
+  op_lrn_forward_f64(&p->lrn, p->x, p->y);
+  return weighted(p);
+}
+
+static void lrn_gradients(void **unused) {
+  (void)unused;
+  static const op_lrn_dims sizes[] = {
+      {.rows = 3, .C = 9, .size = 5, .alpha = 0.3, .beta = 0.75, .k = 2},
+      {.rows = 2, .C = 3, .size = 5, .alpha = 1, .beta = 0.5, .k = 1},
+      {.rows = 2, .C = 7, .size = 4, .alpha = 0.5, .beta = 0.75, .k = 1},
+      {.rows = 4, .C = 1, .size = 3, .alpha = 2, .beta = 1, .k = 1},
+  };
+  static problem p;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    const op_lrn_dims d = p.lrn = sizes[i];
+    p.x_count = p.y_count = d.rows * (size_t)d.C;
+    p.w_count = p.b_count = 0;
+    fill(&p);
+    for (size_t j = 0; j < p.x_count; j++) p.x[j] *= 8;
+    op_lrn_backward_f64(&d, p.x, p.weight, p.dx);
+    check(&p, lrn, "lrn dx", p.x_count, p.x, p.dx, CURVED * STEP * STEP);
+  }
+}
+
 /* ---- loss ------------------------------------------------------------------------------------ */
 
 static double loss(problem *p) {
@@ -227,7 +313,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(conv_gradients),      cmocka_unit_test(linear_gradients),
       cmocka_unit_test(pointwise_gradients), cmocka_unit_test(pool_gradients),
-      cmocka_unit_test(loss_gradients),
+      cmocka_unit_test(average_gradients),   cmocka_unit_test(norm_gradients),
+      cmocka_unit_test(lrn_gradients),       cmocka_unit_test(loss_gradients),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,6 +138,46 @@ static void pool_overlap_adds(void **state) {
   for (int i = 0; i < 25; i++) assert_true(dx[i] == (i == 12 ? 1111 : 0));
 }
 
+/* Five columns become three: 0..1, 1..3, 3..4, as PyTorch's AdaptiveAvgPool2d; one becomes two
+ * equal ones. */
+static void average_windows(void **state) {
+  (void)state;
+  const op_average_dims d = {.N = 1, .C = 1, .H = 1, .W = 5, .P = 2, .Q = 3};
+  const float x[5] = {1, 2, 4, 6, 10}, want[6] = {1.5f, 4, 8, 1.5f, 4, 8};
+  const float dy[6] = {2, 3, 4, 0, 3, 0}, back[5] = {1, 3, 2, 4, 2};
+  float y[6], dx[5];
+  op_average_forward_f32(&d, x, y);
+  assert_memory_equal(y, want, sizeof want);
+  op_average_backward_f32(&d, dy, dx);
+  assert_memory_equal(dx, back, sizeof back);
+}
+
+/* The variance is the population's; a channel far from 0 keeps its digits. */
+static void norm_by_hand(void **state) {
+  (void)state;
+  const op_norm_dims d = {.rows = 4, .C = 2};
+  const float x[8] = {1, 1e6f, 3, 1e6f + 2, 5, 1e6f, 7, 1e6f + 2}, scale[2] = {2, 1};
+  const float shift[2] = {10, 0};
+  float mean[2], variance[2], y[8];
+  op_norm_statistics_f32(&d, x, mean, variance);
+  assert_true(mean[0] == 4 && variance[0] == 5 && mean[1] == 1e6f + 1 && variance[1] == 1);
+  op_norm_forward_f32(&d, x, mean, variance, 4, scale, shift, y);
+  const float want[4] = {8, 10 - 2 / 3.0f, 10 + 2 / 3.0f, 12}; /* sqrt(5 + 4) = 3 */
+  for (int i = 0; i < 4; i++) assert_float_equal(y[2 * i], want[i], 1e-6f);
+  assert_float_equal(y[1], -1 / sqrtf(5), 1e-6f);
+}
+
+/* Krizhevsky's formula at the rim and inside: s = 2 + a * the squares of up to five. */
+static void lrn_by_hand(void **state) {
+  (void)state;
+  const op_lrn_dims d = {.rows = 1, .C = 6, .size = 5, .alpha = 0.5, .beta = 0.75, .k = 2};
+  const double x[6] = {1, -2, 3, 0, 1, 2}, sums[6] = {14, 14, 15, 18, 14, 5};
+  double y[6];
+  op_lrn_forward_f64(&d, x, y);
+  for (int c = 0; c < 6; c++)
+    assert_float_equal((float)y[c], (float)(x[c] * pow(2 + 0.5 * sums[c], -0.75)), 1e-7f);
+}
+
 static void dropout_scales(void **state) {
   (void)state;
   const float x[4] = {1, 2, NAN, -4};
@@ -183,6 +223,9 @@ int main(void) {
       cmocka_unit_test(relu_at_zero_and_nan),
       cmocka_unit_test(pool_ties_and_nan),
       cmocka_unit_test(pool_overlap_adds),
+      cmocka_unit_test(average_windows),
+      cmocka_unit_test(norm_by_hand),
+      cmocka_unit_test(lrn_by_hand),
       cmocka_unit_test(dropout_scales),
       cmocka_unit_test(loss_of_extreme_logits),
       cmocka_unit_test(loss_is_a_sum_over_rows),

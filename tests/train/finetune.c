@@ -65,7 +65,7 @@ static void assert_equal_layers(const vgg_model *model, const char *file, const 
     const net_param *q = NULL;
     for (int k = 0; k < from->params.count; k++)
       if (strcmp(from->arch->layers[from->params.at[k].layer].name, layer) == 0 &&
-          from->params.at[k].is_bias == p->is_bias && from->params.at[k].count == p->count)
+          from->params.at[k].role == p->role && from->params.at[k].count == p->count)
         q = &from->params.at[k];
     const bool same = q && memcmp(model->values + p->offset, from->values + q->offset,
                                   p->count * sizeof(float)) == 0;

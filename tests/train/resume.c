@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "format/model.h"
 #include "tiny.h"
 
 enum { PICTURES = 19, TESTS = 9, BATCHES = 5, EPOCHS = 2, STEPS = EPOCHS * BATCHES };
@@ -82,6 +83,34 @@ static void in_the_middle_of_an_evaluation(void **state) {
   tiny_train(tiny_resume(&t, "stopped", NULL), UINT64_MAX);
   assert_same_run(&t, "straight", "stopped");
   tiny_close(&t);
+}
+
+/* Running statistics go on from where they were, also those of the parts of a batch. */
+static void with_batch_norm(void **state) {
+  (void)state;
+  for (int part = 0; part < 3; part += 2) {
+    tiny t;
+    tiny_open(&t, PICTURES, TESTS);
+    const vgg_arch_options net = {
+        .input = {1, 8, 8}, .classes = 10, .hidden = 24, .batch_norm = true};
+    vgg_arch_close(t.arch);
+    assert_int_equal(vgg_arch_from_text("1x4,1x8", &net, &t.arch, NULL), VGG_OK);
+    vgg_train_options options = tiny_options(NULL);
+    options.micro_batch = part;
+    options.lr = 0.01;
+    tiny_train(tiny_create(&t, "straight", options), UINT64_MAX);
+    tiny_train(tiny_create(&t, "stopped", options), 3);
+    tiny_train(tiny_resume(&t, "stopped", NULL), UINT64_MAX);
+    assert_same_run(&t, "straight", "stopped");
+    vgg_model *model;
+    assert_int_equal(vgg_model_load(tiny_path(&t, "stopped/last.safetensors"), &model, NULL),
+                     VGG_OK);
+    for (int i = model->params.trained; i < model->params.count; i++)
+      assert_true(model->values[model->params.at[i].offset] !=
+                  (float)(model->params.at[i].role == NET_VARIANCE)); /* as they began */
+    vgg_model_close(model);
+    tiny_close(&t);
+  }
 }
 
 /* What the optimiser keeps from step to step goes on, too. */
@@ -275,6 +304,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(many_parts),
       cmocka_unit_test(as_auto_chooses),
       cmocka_unit_test(in_the_middle_of_an_evaluation),
+      cmocka_unit_test(with_batch_norm),
       cmocka_unit_test(with_every_optimizer),
       cmocka_unit_test(longer_than_planned),
       cmocka_unit_test(nothing_left_to_do),

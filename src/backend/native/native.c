@@ -2,6 +2,7 @@
 #include "backend/native/native.h"
 
 #include "backend/cost.h"
+#include "backend/pass/stage.h"
 
 static bool is_first(const stage_spec *spec) {
   return spec->kind == STAGE_CONV && !spec->need_dx && spec->C <= 3;
@@ -9,6 +10,7 @@ static bool is_first(const stage_spec *spec) {
 
 static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                           size_t size, vgg_error *err) {
+  if (!stage_has_products(spec)) return pass_prepare(NATIVE_NAME, spec, env, out, why, size, err);
   if (spec->kind == STAGE_LINEAR) return linear_prepare(spec, env, out, why, size, err);
   return (is_first(spec) ? first_prepare : winograd_prepare)(spec, env, out, why, size, err);
 }
@@ -28,6 +30,7 @@ static stage_cost cost_linear(const stage_spec *spec, const stage_env *env) {
 }
 
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
+  if (!stage_has_products(spec)) return cost_walks(spec, env);
   if (spec->kind == STAGE_LINEAR) return cost_linear(spec, env);
   if (is_first(spec)) return cost_first(spec, env);
   if (spec->R == 3 && spec->S == 3) return cost_winograd(spec, env);

@@ -158,6 +158,7 @@ static const char *reason_to_decline(const stage_spec *d, const stage_env *env) 
   if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)
     return "runs 3x3, stride 1, pad 1 only";
   if (d->pool_size && !d->relu) return "pools after a ReLU only";
+  if (d->dropout) return "has no dropout";
   if (d->pool_size > PASS_MAX_WINDOW) return "pools windows up to 15x15 only";
   return NULL;
 }

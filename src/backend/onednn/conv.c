@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conv + bias [+ ReLU] [+ max-pool]
+ * conv + bias [+ ReLU] [+ max-pool | + dropout]
  *
  *   forward, a chunk at a time        x --conv+bias+relu--> t --pool--> y, index
  *   backward, a chunk at a time       dy, index --unpool--> dt (without a pool: dy masked in place)
  *                                     x, dt --> dw, db added up;  dt, w --> dx
+ *
+ * Dropout, of a dense head, is a pass over y, and its scale goes with the mask of dy.
  *
  * t and dt live in the workspace. ReLU's mask costs no store: with a pool the index says where no
  * gradient flows, without one y itself does.
@@ -228,6 +230,9 @@ static bool conv_forward(stage *base, const stage_io *io) {
       pass_pool_forward(cs->pass, s->y_type, &cs->pool, n, t, y,
                         io->aux ? (uint8_t *)io->aux + done * y_values(s) : NULL,
                         base->env.threads);
+    if (ok && io->dropout)
+      pass_activate(cs->pass, s->y_type, n * y_values(s), io->dropout + done * y_values(s),
+                    s->dropout_scale, y, base->env.threads);
   }
   od_threads_end(before);
   return ok;
@@ -246,7 +251,7 @@ static void *conv_unpool(conv_stage *cs, const stage_io *io, int done, int n) {
   }
   if (s->relu)
     pass_relu_backward(cs->pass, s->y_type, n * y_values(s), (const char *)io->y + from * size,
-                       1.0f, dy, cs->base.env.threads);
+                       io->dropout ? s->dropout_scale : 1.0f, dy, cs->base.env.threads);
   return dy;
 }
 

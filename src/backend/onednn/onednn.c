@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "backend/cost.h"
+#include "backend/pass/stage.h"
 #include "base/error.h"
 
 od_sizes od_sizes_below(int chunk) {
@@ -85,6 +86,7 @@ static const char *decline_spec(const stage_spec *spec, const stage_env *env) {
 static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                           size_t size, vgg_error *err) {
   *out = NULL;
+  if (!stage_has_products(spec)) return pass_prepare("onednn", spec, env, out, why, size, err);
   const char *reason = decline_spec(spec, env);
   if (reason) {
     snprintf(why, size, "%s", reason);
@@ -110,6 +112,7 @@ static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **
  * memory and back, which ours spares: two passes each. */
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
   enum { LANES = 16 };
+  if (!stage_has_products(spec)) return cost_walks(spec, env);
   if (spec->kind == STAGE_CONV && spec->C < LANES) return cost_direct(spec, env, 1.2, 0.2);
   const double rate = !env->bf16 ? 0.9 : env->isa >= CPU_AMX ? 5 : 1.8;
   stage_cost c = cost_direct(spec, env, rate, rate);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Passes: the cheap work between the products (max-pool, ReLU masks, dropout, sums), each in one
- * walk over memory, for backends that run on the CPU.
+ * Passes: the cheap work between the products (max-pool, ReLU masks, dropout, norms, sums), each in
+ * one walk over memory, for backends that run on the CPU.
  *
  * Activations [n][H][W][K] in float or bf16. Every version agrees bit for bit. `index` holds one
  * byte for a pooled value: the place of the maximum in its window, r * size + s, or PASS_DEAD where
@@ -17,12 +17,18 @@
 
 #include "backend/backend.h"
 
-enum { PASS_DEAD = 255, PASS_MAX_WINDOW = 15 };
+enum { PASS_DEAD = 255, PASS_MAX_WINDOW = 15, PASS_MAX_LRN = 15 };
 
 typedef struct pass_pool {
   int P, Q, K;              /* before the pool */
   int size, stride, OP, OQ; /* size <= PASS_MAX_WINDOW */
 } pass_pool;
+
+/* s = k + alpha * sum of squares over `size` channels around, size odd and at most PASS_MAX_LRN. */
+typedef struct pass_lrn {
+  int size;
+  float alpha, k;
+} pass_lrn;
 
 /* One instruction set's versions; arrays are indexed by edge_type. */
 typedef struct pass_kernels {
@@ -41,6 +47,21 @@ typedef struct pass_kernels {
   void (*to_bf16)(size_t count, const float *x, uint16_t *y);
   /* sum[i] += the f32 or bf16 x[i] */
   void (*accumulate[2])(size_t count, const void *x, float *sum);
+  /* Of x [rows][C], each channel's mean and sum of squared distances from it; few rows. */
+  void (*moments[2])(int rows, int C, const void *x, float *mean, float *squares);
+  /* y = (x - mean) factor + shift, then relu where `positive` */
+  void (*normalise[2])(int rows, int C, const void *x, const float *mean, const float *factor,
+                       const float *shift, bool positive, void *y);
+  /* sum = sums of dy, apart = sums of dy (x - mean); few rows */
+  void (*norm_sums[2])(int rows, int C, const void *x, const void *dy, const float *mean,
+                       float *sum, float *apart);
+  /* dx = factor dy - level - slope (x - mean) */
+  void (*norm_gradient[2])(int rows, int C, const void *x, const void *dy, const float *mean,
+                           const float *factor, const float *level, const float *slope, void *dx);
+  /* y = x s^-3/4, and its gradient: see op.h */
+  void (*lrn[2])(const pass_lrn *d, int rows, int C, const void *x, void *y);
+  void (*lrn_gradient[2])(const pass_lrn *d, int rows, int C, const void *x, const void *dy,
+                          void *dx);
 } pass_kernels;
 
 /* The fastest set not beyond `isa`. */

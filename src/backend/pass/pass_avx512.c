@@ -189,4 +189,5 @@ const pass_kernels pass_avx512 = {
     .add = add,
     .to_bf16 = to_bf16,
     .accumulate = {accumulate_f32, accumulate_bf16},
+    NORM_ROW,
 };

@@ -192,6 +192,8 @@ static void accumulate_bf16(size_t count, const void *x, float *sum) {
   for (size_t i = 0; i < count; i++) sum[i] += bf16_to_float(v[i]);
 }
 
+#include "backend/pass/norm_rows.h"
+
 #define PASS_ROW(row, label, level)                    \
   const pass_kernels row = {                           \
       .name = label,                                   \
@@ -203,4 +205,5 @@ static void accumulate_bf16(size_t count, const void *x, float *sum) {
       .add = add,                                      \
       .to_bf16 = to_bf16,                              \
       .accumulate = {accumulate_f32, accumulate_bf16}, \
+      NORM_ROW,                                        \
   }

@@ -65,17 +65,6 @@ static op_conv_dims conv_dims(const stage_spec *d) {
                         .Q = d->Q};
 }
 
-static op_pool_dims pool_dims(const stage_spec *d) {
-  return (op_pool_dims){.N = 1,
-                        .C = d->K,
-                        .H = d->P,
-                        .W = d->Q,
-                        .size = d->pool_size,
-                        .stride = d->pool_stride,
-                        .P = d->OP,
-                        .Q = d->OQ};
-}
-
 static uint8_t *aux_of(const ref_stage *s, const stage_io *io, int image) {
   return io->aux ? (uint8_t *)io->aux + (size_t)image * s->base.sizes.aux_per_image : NULL;
 }
@@ -88,8 +77,9 @@ static void forward_image(const ref_stage *s, const stage_io *io, int i, conv_sc
   float *z = d->pool_size ? t.z : y;
   op_conv_forward_f32(&conv, x, io->w, io->b, z);
   if (d->relu) op_relu_forward_f32(s->z, z, z);
+  if (io->dropout) op_dropout_f32(s->y, io->dropout + i * s->y, d->dropout_scale, y, y);
   if (d->pool_size) {
-    const op_pool_dims pool = pool_dims(d);
+    const op_pool_dims pool = ref_pool_dims(d, 1);
     op_maxpool_forward_f32(&pool, z, y, aux_of(s, io, i));
   }
   ref_store(d->y_type, io->y, i * s->y, s->y, y);
@@ -117,8 +107,12 @@ static const float *output_gradient(const ref_stage *s, const stage_io *io, int 
     op_relu_backward_f32(s->y, y, dy, t.dy);
     dy = t.dy;
   }
+  if (io->dropout) { /* its mask is ReLU's as well: see the linear stage */
+    op_dropout_f32(s->y, io->dropout + i * s->y, d->dropout_scale, dy, t.dy);
+    dy = t.dy;
+  }
   if (!d->pool_size) return dy;
-  const op_pool_dims pool = pool_dims(d);
+  const op_pool_dims pool = ref_pool_dims(d, 1);
   op_maxpool_backward_f32(&pool, aux_of(s, io, i), dy, t.z);
   return t.z;
 }

@@ -34,6 +34,17 @@ void ref_store(edge_type type, void *edge, size_t first, size_t count, const flo
   for (size_t i = 0; i < count; i++) to[i] = bf16_from_float(values[i]);
 }
 
+op_pool_dims ref_pool_dims(const stage_spec *d, int n) {
+  return (op_pool_dims){.N = n,
+                        .C = d->K,
+                        .H = d->P,
+                        .W = d->Q,
+                        .size = d->pool_size,
+                        .stride = d->pool_stride,
+                        .P = d->OP,
+                        .Q = d->OQ};
+}
+
 /* *out = a * b * c */
 static bool product(int a, int b, int c, size_t *out) {
   return mem_mul((size_t)a, (size_t)b, out) && mem_mul(*out, (size_t)c, out);
@@ -46,6 +57,17 @@ static bool measure(ref_stage *s) {
          mem_mul(s->w, (size_t)d->K, &s->w);
 }
 
+static const struct {
+  const stage_ops *ops;
+  bool (*plan)(ref_stage *s);
+} ways[] = {
+    [STAGE_CONV] = {&ref_conv_ops, ref_conv_plan},
+    [STAGE_LINEAR] = {&ref_linear_ops, ref_linear_plan},
+    [STAGE_NORM] = {&ref_plain_ops, ref_plain_plan},
+    [STAGE_LRN] = {&ref_plain_ops, ref_plain_plan},
+    [STAGE_AVERAGE] = {&ref_plain_ops, ref_plain_plan},
+};
+
 static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                           size_t size, vgg_error *err) {
   *out = NULL;
@@ -55,12 +77,9 @@ static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **
   }
   ref_stage *s = calloc(1, sizeof *s);
   if (!s) return err_no_memory(err, "reference stage", sizeof *s);
-  const bool conv = spec->kind == STAGE_CONV;
-  s->base = (stage){.ops = conv ? &ref_conv_ops : &ref_linear_ops,
-                    .backend = "reference",
-                    .spec = *spec,
-                    .env = *env};
-  if (!measure(s) || !(conv ? ref_conv_plan(s) : ref_linear_plan(s))) {
+  s->base =
+      (stage){.ops = ways[spec->kind].ops, .backend = "reference", .spec = *spec, .env = *env};
+  if (!measure(s) || !ways[spec->kind].plan(s)) {
     snprintf(why, size, "its buffers do not fit the address space");
     free(s);
     return VGG_OK;
@@ -69,9 +88,13 @@ static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **
   return VGG_OK;
 }
 
-/* One product after the other, a cycle or two each, where the peak is 32 or 64 a cycle. */
+/* One product after the other, a cycle or two each, where the peak is 32 or 64 a cycle; other work
+ * on one thread. */
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
-  return cost_direct(spec, env, 0.01, 0.01);
+  enum { SLOWER = 20 };
+  if (stage_has_products(spec)) return cost_direct(spec, env, 0.01, 0.01);
+  const stage_cost walks = cost_walks(spec, env);
+  return (stage_cost){SLOWER * walks.forward, SLOWER * walks.backward};
 }
 
 static const char *version(void) { return "plain loops, vgg " VGG_VERSION; }

@@ -19,11 +19,14 @@ typedef struct ref_stage {
   size_t x, z, y, w; /* floats: one image's input, convolution, output; all weights */
 } ref_stage;
 
-extern const stage_ops ref_conv_ops, ref_linear_ops;
+extern const stage_ops ref_conv_ops, ref_linear_ops, ref_plain_ops;
 
 /* Fill in base.sizes and base.detail; false when a size does not fit size_t. */
 bool ref_conv_plan(ref_stage *s);
 bool ref_linear_plan(ref_stage *s);
+bool ref_plain_plan(ref_stage *s);
+
+op_pool_dims ref_pool_dims(const stage_spec *d, int n);
 
 /* The reference backend reads the masters: nothing to do. */
 bool ref_repack(stage *s, const float *w, const float *b, void *pack, void *workspace);

@@ -11,6 +11,7 @@ Each file belongs to one net (ratio 16, hidden 64, 10 classes) and one batch:
     losses   F64 [10]          of ten steps of plain SGD on that batch, each before its update
     mask.k   U8 [N][64]        of the k-th dropout layer, the same in all ten steps
     features.0.weight, ...     F32, the first step's gradients (not in the files at 224x224)
+    features.1.running_mean    F32, and running_var: of batch norms after the first step
     weight_sums  F64 [T]       the sum of every initial parameter tensor, to see that the test
                                begins where this script began
 
@@ -22,12 +23,14 @@ of bf16's gradients:
                                root mean square over the 64 batches
 
 T counts the tensors, in the net's order. Nothing that can be made again is stored: weights are
-those of net_init_d2l (Philox, see src/base/philox.h), pixels and labels those of batch() below,
-which tests/golden/torch/golden.c has as well.
+those of net_init_d2l (Philox, see src/base/philox.h), but batch norms' scales and shifts those of
+spread(), pixels and labels those of batch() below; tests/golden/torch/golden.c has both as well.
 
 Gradients are comparable only where rounding cannot push a value across a kink. So the seed of a
 file with gradients is the first at which no ReLU's input and no pool's runner-up lies within 1e-5
-of its layer's largest magnitude of its kink. The seeds of a bf16 file are the first 64 at which,
+of its layer's largest magnitude of its kink, and whose gradients PyTorch itself finds in float32
+to within 3.5e-6 of their largest magnitude (see EVEN): otherwise the test would ask for luck. The
+seeds of a bf16 file are the first 64 at which,
 besides, no input of the two hidden linear layers' ReLUs lies within 4e-3: such a layer has so few
 units that a single one on the wrong side would outweigh all rounding, for PyTorch as for us, and
 decide the comparison by luck. The many kinks of the convolutions stay, and bf16 does push values
@@ -45,15 +48,28 @@ import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RATIO, HIDDEN, CLASSES, BF16_BATCHES = 16, 64, 10, 64
-KINK, HEAD_KINK = 1e-5, 4e-3
+KINK, HEAD_KINK, EVEN = 1e-5, 4e-3, 3.5e-6
 
 # (convolutions, channels, kernel, stride, pad, kernel of the pool after them or 0)
+def blocks(*convs):
+    return [(n, c, 3, 1, 1, 2) for n, c in zip(convs, (64, 128, 256, 512, 512))]
+
+
+def then_1x1(n, channels):
+    return [(n, channels, 3, 1, 1, 0), (1, channels, 1, 1, 0, 2)]
+
+
 NETS = {
-    "vgg11": [(1, 64, 3, 1, 1, 2), (1, 128, 3, 1, 1, 2), (2, 256, 3, 1, 1, 2),
-              (2, 512, 3, 1, 1, 2), (2, 512, 3, 1, 1, 2)],
+    "vgg11": blocks(1, 1, 2, 2, 2),
+    "vgg13": blocks(2, 2, 2, 2, 2),
+    "vgg16": blocks(2, 2, 3, 3, 3),
+    "vgg19": blocks(2, 2, 4, 4, 4),
+    "vgg16_1x1": blocks(2, 2) + then_1x1(2, 256) + then_1x1(2, 512) + then_1x1(2, 512),
     "alexnet": [(1, 96, 11, 4, 1, 3), (1, 256, 5, 1, 2, 3), (2, 384, 3, 1, 1, 0),
                 (1, 256, 3, 1, 1, 3)],
 }
+WINDOW = {"alexnet": 5}  # rows and columns of an adaptive head, else 7
+MOMENTUM = 0.1
 
 
 # ---- what C has as well -------------------------------------------------------------------------
@@ -87,6 +103,14 @@ def splitmix64(x):
         return x ^ (x >> np.uint64(31))
 
 
+def spread(seed, tensor, count):
+    """Between -1/2 and 1/2: so far are scales and shifts from 1. (Shifts around 0 leave half of all
+    values near a kink, and each norm then widens the errors of the one before.)"""
+    start = np.uint64((seed << 32) + (1 << 30) + (tensor << 16))
+    draws = splitmix64(start + np.arange(count, dtype=np.uint64)) >> np.uint64(40)
+    return draws.astype(np.float32) * np.float32(2.0**-24) - np.float32(0.5)
+
+
 def batch(seed, n, side, enlarge):
     """Grey pictures [n][1][side][side], each pixel enlarge x enlarge times, as x / 255; labels."""
     small = side // enlarge
@@ -100,9 +124,10 @@ def batch(seed, n, side, enlarge):
 
 # ---- the net ------------------------------------------------------------------------------------
 
-def build(arch, side, seed):
+def build(arch, side, seed, norm=False, lrn=None, head="flatten"):
     """Layers and float32 parameters as net_init_d2l makes them, under torchvision's names."""
     layers, params = [], {}
+    lrns = 0 if lrn is None else 2 if arch == "alexnet" else 1
 
     def add(name, shape, canonical):
         fan_in, fan_out = np.prod(shape[1:]), np.prod(shape) / shape[1]
@@ -119,12 +144,27 @@ def build(arch, side, seed):
             name = f"features.{index}"
             add(name, (k, c, kernel, kernel),
                 lambda w: w.reshape(k, kernel, kernel, c).transpose(0, 3, 1, 2))
-            layers += [("conv", name, stride, pad), ("relu",)]
+            layers.append(("conv", name, stride, pad))
+            index += 1
+            if norm:
+                layers.append(("norm", f"features.{index}"))
+                for kind in (".weight", ".bias"):
+                    values = np.float32(1) + spread(seed, len(params), k)
+                    params[f"features.{index}{kind}"] = torch.from_numpy(values)
+                index += 1
+            layers.append(("relu",))
+            index += 1
+            if lrns > 0:
+                layers.append(("lrn", lrn))
+                lrns, index = lrns - 1, index + 1
             side = (side + 2 * pad - kernel) // stride + 1
-            c, index = k, index + 2
+            c = k
         if pool:
             layers.append(("pool", pool))
             side, index = (side - pool) // 2 + 1, index + 1
+    if head == "adaptive":
+        side = WINDOW.get(arch, 7)
+        layers.append(("average", side))
     layers.append(("flatten",))
     units = c * side * side
     for i, out in ((0, HIDDEN), (3, HIDDEN), (6, CLASSES)):
@@ -141,8 +181,9 @@ def build(arch, side, seed):
     return layers, params
 
 
-def forward(layers, params, x, masks, watch=None):
-    """Logits; watch(kind, input, kernel) sees what goes into each ReLU and pool."""
+def forward(layers, params, x, masks, watch=None, running=None):
+    """Logits; watch(kind, input, kernel) sees what goes into each ReLU and pool. `running` becomes
+    the batch norms' statistics after a step."""
     for layer in layers:
         kind = layer[0]
         if kind == "conv":
@@ -156,6 +197,19 @@ def forward(layers, params, x, masks, watch=None):
             if watch:
                 watch(kind, x, layer[1])
             x = F.max_pool2d(x, layer[1], 2)
+        elif kind == "norm":
+            c = x.shape[1]
+            mean, var = torch.zeros(c, dtype=x.dtype), torch.ones(c, dtype=x.dtype)
+            x = F.batch_norm(x, mean, var, params[layer[1] + ".weight"],
+                             params[layer[1] + ".bias"], training=True, momentum=MOMENTUM)
+            if running is not None:
+                running[layer[1] + ".running_mean"] = mean
+                running[layer[1] + ".running_var"] = var
+        elif kind == "lrn":  # PyTorch's alpha is that of the mean
+            alpha = 1e-4 * (5 if layer[1] == "sum" else 1)
+            x = F.local_response_norm(x, 5, alpha=alpha, beta=0.75, k=2.0)
+        elif kind == "average":
+            x = F.adaptive_avg_pool2d(x, layer[1])
         elif kind == "flatten":
             x = torch.flatten(x, 1)
         elif kind == "linear":
@@ -186,13 +240,24 @@ def near_a_kink(layers, params, x, masks, head_limit=KINK):
     return any(relus) or any(runner_up_is_near(*pool) for pool in pools)
 
 
-def gradients(layers, params, x, labels, masks=None, autocast=False):
+def gradients(layers, params, x, labels, masks=None, autocast=False, running=None):
     leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-        logits = forward(layers, leaves, x, masks)
+        logits = forward(layers, leaves, x, masks, running=running)
         loss = F.cross_entropy(logits, labels)
     loss.backward()
     return logits.detach(), loss.item(), {n: p.grad for n, p in leaves.items()}
+
+
+def is_even(layers, params, x, labels, masks):
+    """Whether float32 does for every gradient but those that would be 0 but for rounding: of biases
+    in front of batch norms."""
+    lost = {a[1] + ".bias" for a, b in zip(layers, layers[1:]) if b[0] == "norm"}
+    truth = gradients(layers, params, x, labels, masks)[2]
+    narrow = {k: p.float() for k, p in params.items()}
+    ours = gradients(layers, narrow, x.float(), labels, [m.float() for m in masks])[2]
+    return all((ours[k].double() - g).abs().max() <= EVEN * g.abs().max()
+               for k, g in truth.items() if k not in lost)
 
 
 # ---- the files ----------------------------------------------------------------------------------
@@ -224,29 +289,32 @@ def masks_of(seed, n):
     return (draws >> np.uint32(31)).astype(np.uint8)
 
 
-def golden(name, arch, side, n, lr, dropout=False, enlarge=1, with_gradients=True):
-    for seed in range(1, 1000):
-        layers, params32 = build(arch, side, seed)
+def golden(name, arch, side, n, lr, dropout=False, enlarge=1, with_gradients=True, **net):
+    for seed in range(1, 100000):
+        layers, params32 = build(arch, side, seed, **net)
         params = {k: v.double() for k, v in params32.items()}
         x, labels = batch(seed, n, side, enlarge)
         stored = masks_of(seed, n) if dropout else []
         masks = [torch.from_numpy(m).double() for m in stored]
-        if not with_gradients or not near_a_kink(layers, params, x, masks):
+        if not with_gradients or (not near_a_kink(layers, params, x, masks)
+                                  and is_even(layers, params, x, labels, masks)):
             break
     tensors = {f"mask.{k}": m for k, m in enumerate(stored)}
     tensors["weight_sums"] = np.array([p.sum().item() for p in params.values()])
-    losses = []
+    losses, running = [], {}
     for step in range(10):
-        logits, loss, grads = gradients(layers, params, x, labels, masks)
+        logits, loss, grads = gradients(layers, params, x, labels, masks,
+                                        running=None if step else running)
         losses.append(loss)
         if step == 0:
             tensors["logits"] = logits.numpy()
             if with_gradients:
                 tensors.update({k: g.float().numpy() for k, g in grads.items()})
+                tensors.update({k: r.float().numpy() for k, r in running.items()})
         params = {k: p - lr * grads[k] for k, p in params.items()}
     tensors["losses"] = np.array(losses)
     print(name, "losses", " ".join(f"{l:.4f}" for l in losses))
-    write(name, tensors, metadata_of(arch, side, n, seed, lr))
+    write(name, tensors, metadata_of(arch, side, n, seed, lr) | net)
 
 
 def bf16(name, arch, side, n):
@@ -275,6 +343,16 @@ def main():
     golden("vgg11", "vgg11", 32, 4, 0.05)
     golden("vgg11_dropout", "vgg11", 32, 4, 0.05, dropout=True)
     golden("alexnet", "alexnet", 97, 4, 0.01)
+    golden("vgg11_lrn", "vgg11", 32, 4, 0.05, lrn="sum")
+    golden("vgg11_lrn_mean", "vgg11", 32, 4, 0.05, lrn="mean")
+    golden("alexnet_lrn", "alexnet", 97, 4, 0.01, lrn="sum")
+    golden("vgg13", "vgg13", 32, 4, 0.05)
+    golden("vgg16", "vgg16", 32, 4, 0.05)
+    golden("vgg16_1x1", "vgg16_1x1", 32, 4, 0.05)
+    golden("vgg19", "vgg19", 32, 4, 0.05)
+    for arch in ("vgg11", "vgg13", "vgg16", "vgg19"):
+        golden(arch + "_bn", arch, 32, 8, 0.001, norm=True, head="adaptive")
+    golden("alexnet_bn", "alexnet", 97, 4, 0.001, norm=True, head="flatten")
     golden("vgg11_224", "vgg11", 224, 2, 0.05, enlarge=8, with_gradients=False)
     golden("alexnet_224", "alexnet", 224, 2, 0.01, enlarge=8, with_gradients=False)
     bf16("bf16_vgg11", "vgg11", 32, 4)
