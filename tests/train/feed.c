@@ -64,7 +64,7 @@ static void rows_are_what_the_layers_give(void **state) {
   open(&a, &t, false);
   open(&b, &t, true);
   for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
-    const size_t first = epoch == 0 ? 2 : 0;
+    const size_t first = epoch == 0 || epoch == 3 ? 2 : 0;
     assert_int_equal(feed_start(a.feed, epoch, first, NULL), VGG_OK);
     assert_int_equal(feed_start(b.feed, epoch, first, NULL), VGG_OK);
     const loader_batch *x, *y;
@@ -94,7 +94,30 @@ static void rows_are_what_the_layers_give(void **state) {
   tiny_close(&t);
 }
 
+/* Backward stops at the first layer that is trained, also where frozen ones run in every step. */
+static void nothing_is_computed_for_frozen_layers(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 4, 4);
+  const vgg_run_options run = {.backend = "reference", .optimizer = "momentum"};
+  const plan_part part = {0, vgg_arch_num_layers(t.arch), CUT};
+  plan *p;
+  assert_int_equal(plan_create_part(t.arch, &run, PLAN_TRAINING, &part, &p, NULL), VGG_OK);
+  assert_int_equal(p->first_trained, 1);
+  assert_false(p->stages[1].impl->spec.need_dx);
+  assert_true(p->stages[2].impl->spec.need_dx);
+  assert_int_equal(p->trained_at, net_params_from(&p->params, CUT));
+  assert_int_equal(p->optimizer, (p->params.floats - p->trained_at) * sizeof(float));
+  for (int i = 0; i < p->params.count; i++)
+    assert_true((p->gradient_at[i] == PLAN_NO_GRADIENT) == (p->params.at[i].layer < CUT));
+  plan_close(p);
+  tiny_close(&t);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_what_the_layers_give)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rows_are_what_the_layers_give),
+      cmocka_unit_test(nothing_is_computed_for_frozen_layers),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,6 +223,11 @@ static void plateau(void **state) {
   const int falls[8] = {0, 0, 0, 1, 1, 2, 2, 3};
   for (int i = 0; i < 8; i++) assert_true(fabs(rates[i] / 1e-12 - pow(.1, falls[i])) < 1e-9);
   vgg_trainer_close(trainer);
+  /* Stopped after each epoch it counts on. */
+  tiny_train(tiny_create(&t, "stopped", options), 4);
+  for (uint64_t step = 6; step <= 14; step += 2) tiny_train(tiny_resume(&t, "stopped", NULL), step);
+  tiny_train(tiny_resume(&t, "stopped", NULL), UINT64_MAX);
+  assert_same_run(&t, "run", "stopped");
   vgg_error err;
   options.out = tiny_path(&t, "blind");
   assert_int_equal(vgg_trainer_create(t.arch, t.train, NULL, &options, &trainer, &err),
@@ -306,6 +311,13 @@ static void stall(void **state) {
   assert_true(warns(&t, "stalled", options));
   options.max_steps = 24; /* not a whole epoch */
   assert_false(warns(&t, "short", options));
+  tiny_close(&t);
+  tiny_open(&t, 40, 9);
+  options.max_steps = 0;
+  options.epochs = 1; /* a whole one, but the first 10 steps of a run */
+  assert_false(warns(&t, "few", options));
+  options.epochs = 2;
+  assert_true(warns(&t, "enough", options));
   tiny_close(&t);
   tiny_open(&t, 1000, 9);
   assert_false(warns(&t, "learning", tiny_options(NULL)));
