@@ -115,7 +115,7 @@ vgg_run_options run_args_get(const run_args *run) {
 
 void recipe_args_options(recipe_args *r, opt_list *list) {
   vgg_train_options *o = &r->options;
-  r->head_lr = r->weight_decay = r->clip_norm = r->warmup = r->ema = NAN;
+  r->head_lr = r->weight_decay = r->clip_norm = r->warmup = r->ema = r->label_smoothing = NAN;
   opt_text(list, "recipe", &o->recipe);
   opt_text(list, "from", &o->from);
   opt_text(list, "last-layer", &o->head);
@@ -124,6 +124,7 @@ void recipe_args_options(recipe_args *r, opt_list *list) {
   opt_text(list, "optimizer", &o->run.optimizer);
   opt_text(list, "schedule", &o->schedule);
   opt_text(list, "class-weights", &o->class_weights);
+  opt_text(list, "augment", &o->augment);
   opt_real(list, "lr", false, INFINITY, &o->lr);
   opt_real(list, "lr-gamma", false, 1, &o->lr_gamma);
   opt_real(list, "momentum", false, 1, &o->momentum);
@@ -132,6 +133,7 @@ void recipe_args_options(recipe_args *r, opt_list *list) {
   opt_real(list, "clip-norm", true, INFINITY, &r->clip_norm);
   opt_real(list, "warmup", true, INFINITY, &r->warmup);
   opt_real(list, "ema", true, 1, &r->ema);
+  opt_real(list, "label-smoothing", true, 1, &r->label_smoothing);
   opt_whole(list, "lr-step", 1, INT_MAX, &r->lr_step);
   opt_whole(list, "patience", 1, INT_MAX, &r->patience);
   opt_whole(list, "early-stop", 1, INT_MAX, &r->early_stop);
@@ -149,6 +151,7 @@ vgg_train_options recipe_args_get(const recipe_args *r) {
   o.clip_norm = or_none(r->clip_norm);
   o.warmup = or_none(r->warmup);
   o.ema = or_none(r->ema);
+  o.label_smoothing = or_none(r->label_smoothing);
   o.lr_step = (int)r->lr_step;
   o.patience = (int)r->patience;
   o.early_stop = (int)r->early_stop;

@@ -128,7 +128,7 @@ vgg_run_options run_args_get(const run_args *run);
 typedef struct recipe_args {
   vgg_train_options options; /* as given; 0 or NULL: not given */
   /* As read; NaN: not given. */
-  double head_lr, weight_decay, clip_norm, warmup, ema;
+  double head_lr, weight_decay, clip_norm, warmup, ema, label_smoothing;
   uint64_t epochs, micro_batch, lr_step, patience, early_stop;
 } recipe_args;
 void recipe_args_options(recipe_args *recipe, opt_list *list);

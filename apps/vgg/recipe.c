@@ -17,10 +17,11 @@ static const char help[] =
     "                    falls to 0, the two others are multiplied by --lr-gamma X:\n"
     "    --lr-step N       step, every N epochs\n"
     "    --patience N      plateau, after N epochs without a better accuracy\n"
-    "  --warmup X        the rates rise for X epochs\n"
-    "  --epochs N  --batch N\n"
+    "  --warmup X        the rates rise for X epochs;  --epochs N  --batch N\n"
     "  --micro-batch N   take N pictures of a batch at a time, for less memory\n"
     "  --clip-norm X     cut the norm of all gradients together to X\n"
+    "  --augment LIST    random changes of training pictures, see vgg data; none\n"
+    "  --label-smoothing X   this share of each target goes to all classes\n"
     "  --init xavier|he|torchvision|gauss             how weights are drawn\n"
     "  --freeze none|features|LAYER   layers up to this one keep their weights\n"
     "  --ema X           evaluate and keep a moving average of the weights\n"
@@ -83,6 +84,8 @@ static void print_recipe(printer *p, const vgg_train_options *o) {
   if (o->ema > 0) put_number(p, "ema", o->ema);
   if (o->early_stop > 0) put_count(p, "early-stop", o->early_stop);
   put_word(p, "class-weights", o->class_weights);
+  if (*o->augment != '\0') put_word(p, "augment", o->augment);
+  if (o->label_smoothing > 0) put_number(p, "label-smoothing", o->label_smoothing);
 }
 
 int cmd_recipe(int argc, char **argv) {

@@ -14,7 +14,6 @@ static const char help[] =
     "\n"
     "  vgg train --arch vgg11 --data pictures --out runs/mine\n"
     "  vgg train --data pictures --from vgg16-397923af.pth\n"
-    "  vgg train --resume runs/vgg11-1\n"
     "\n"
     "  --arch --ratio --input --classes --hidden --dropout --bn --lrn --head   as in\n"
     "        describe; --arch makes the ratio 1; classes and colour are the data's\n"
@@ -22,15 +21,17 @@ static const char help[] =
     "                    --class-order X, --exif apply|ignore, --limit N (the first),\n"
     "                    --test-limit N, --max-bad X (share of unusable ones, .01)\n"
     "  --val-split X     set this share of the training set aside to choose by\n"
-    "  --channels luma|replicate   replicate takes grey pictures into colour nets\n"
+    "  --channels luma|replicate|sum-filters   grey pictures into a colour net, or\n"
+    "                    with --from the net made grey;  --jpeg exact|reduced  speed\n"
+    "  --augment LIST    random changes of training pictures, as in vgg data\n"
     "  --from FILE       start from its weights; its net, unless --arch is given\n"
     "  --last-layer new|keep   of FILE [new where the data's classes are others]\n"
     "  --recipe NAME     one of `vgg recipe`; what it fixes has options: --epochs,\n"
     "                    --batch, --lr, --optimizer ... see vgg recipe --help\n"
     "  --seed N          of weights, order, dropout;  --max-steps N  end after those\n"
     "  --no-eval         nothing held out;  --out DIR  a new run directory\n"
-    "  --resume RUN      go on where RUN stopped;  --save-every S  save so often\n"
-    "  --json            a JSON object a step and an epoch instead of the lines\n"
+    "  --resume RUN      go on where RUN stopped;  --save-every S  save so often;\n"
+    "  --json            objects for programs instead of the lines\n"
     "  --device --backend --precision --winograd --isa --threads   as in describe\n"
     "Ctrl-C finishes the step, saves and says how to go on.\n";
 
@@ -39,7 +40,7 @@ typedef struct train_args {
   data_args data;
   run_args run;
   recipe_args chosen;
-  const char *out, *resume, *channels;
+  const char *out, *resume, *channels, *jpeg;
   double save_every, max_bad;
   uint64_t max_steps;
   bool seed_given, no_eval, json;
@@ -210,7 +211,8 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   opt_flag(&list, "no-eval", &a->no_eval);
   opt_flag(&list, "json", &a->json);
   opt_real(&list, "max-bad", true, INFINITY, &a->max_bad);
-  opt_choice(&list, "channels", "luma|replicate", &a->channels);
+  opt_choice(&list, "channels", "luma|replicate|sum-filters", &a->channels);
+  opt_choice(&list, "jpeg", "exact|reduced", &a->jpeg);
   opt_text(&list, "out", &a->out);
   opt_text(&list, "resume", &a->resume);
   opt_real(&list, "save-every", false, INFINITY, &a->save_every);
@@ -232,9 +234,8 @@ static bool read_args(train_args *a, int argc, char **argv, int *code) {
   return true;
 }
 
-static vgg_channels channels_of(const train_args *a) {
-  return a->channels != NULL && strcmp(a->channels, "replicate") == 0 ? VGG_CHANNELS_REPLICATE
-                                                                      : VGG_CHANNELS_LUMA;
+static bool is_word(const char *given, const char *word) {
+  return given != NULL && strcmp(given, word) == 0;
 }
 
 static vgg_train_options train_options(const train_args *a, const vgg_run_data *data) {
@@ -247,7 +248,9 @@ static vgg_train_options train_options(const train_args *a, const vgg_run_data *
   options.max_bad = a->max_bad == 0 ? -1 : a->max_bad;
   options.out = a->out;
   options.data = data;
-  options.channels = channels_of(a);
+  if (is_word(a->channels, "replicate")) options.channels = VGG_CHANNELS_REPLICATE;
+  options.sum_filters = is_word(a->channels, "sum-filters");
+  options.reduced_jpeg = is_word(a->jpeg, "reduced");
   return options;
 }
 

@@ -126,7 +126,7 @@ VGG_API uint64_t vgg_dataset_digest(const vgg_dataset *data);
 VGG_API const char *vgg_augment_name_at(size_t i, const char **about);
 
 /* What a picture becomes as sample `sample` of an epoch of a run, mixup apart.
- *   list    changes; NULL and "" mean none
+ *   list    changes; NULL, "" and "none" mean none
  *   rule    borrowed; channels, invert and, where no change says otherwise, size as it says
  *   image   borrowed
  *   pixels  [input.h][input.w][input.c], written

@@ -93,6 +93,9 @@ typedef struct vgg_train_options {
   double weight_decay;       /* [0] */
   double clip_norm;          /* the norm of all gradients together is cut to this [no limit] */
   const char *class_weights; /* none, balanced, or one number for each class: "1,2,0.5" [none] */
+  const char *augment;    /* random changes of training pictures, as vgg_augment_name_at lists them,
+                             or none [none] */
+  double label_smoothing; /* this share of every target goes to all classes alike; below 1 [none] */
   int micro_batch;     /* a step takes so many images at a time and adds their gradients up [all] */
   double ema;          /* evaluated and saved as best is a moving average of the weights, in which
                           the newest counts 1 - min(ema, (1 + step) / (10 + step)) [none] */
@@ -108,6 +111,8 @@ typedef struct vgg_train_options {
   const vgg_run_data *data;
   vgg_channels
       channels;        /* the model's rule for pictures of other channels [luma; that of `from`] */
+  bool sum_filters;    /* the net of `from` becomes a grey one first, by vgg_model_sum_filters */
+  bool reduced_jpeg;   /* the model's rule for large JPEGs [false; that of `from`] */
   vgg_run_options run; /* batch is the recipe's batch size [128] */
 } vgg_train_options;
 

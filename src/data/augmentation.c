@@ -113,6 +113,7 @@ vgg_status augmentation_parse(const char *list, vgg_shape input, augmentation *o
                               vgg_error *err) {
   *out = (augmentation){0};
   vgg_status status = VGG_OK;
+  if (list && strcmp(list, "none") == 0) return VGG_OK;
   for (const char *s = list; s && *s && status == VGG_OK;) {
     const char *end = s + strcspn(s, ",");
     status = take(s, end, out, err);

@@ -29,7 +29,7 @@ typedef struct augmentation {
   double first[NUM_AUGMENTS], second[NUM_AUGMENTS];
 } augmentation;
 
-/* "flip,pad=4,jitter=256-512" for pictures that become `input`. NULL and "" mean none.
+/* "flip,pad=4,jitter=256-512" for pictures that become `input`. NULL, "" and "none" mean none.
  * Fails with VGG_BAD_VALUE: an unknown word, one twice, a number out of range, crop, jitter and pad
  * together, colours of a grey net. */
 vgg_status augmentation_parse(const char *text, vgg_shape input, augmentation *out, vgg_error *err);

@@ -328,13 +328,27 @@ vgg_status engine_forward(engine *e, int n, bool train, vgg_error *err) {
   return VGG_OK;
 }
 
+static int first_maximum(int classes, const float *row) {
+  int guess = 0;
+  for (int k = 1; k < classes; k++)
+    if (row[k] > row[guess]) guess = k;
+  return guess;
+}
+
+/* sum exp(logits - their maximum), and that maximum */
+static double exp_sum(int classes, const float *logits, float *top) {
+  double sum = 0;
+  *top = logits[0];
+  for (int k = 1; k < classes; k++) *top = logits[k] > *top ? logits[k] : *top;
+  for (int k = 0; k < classes; k++) sum += exp((double)logits[k] - *top);
+  return sum;
+}
+
 /* One row: -log softmax(logits)[label], and its gradient times `scale`. */
 static double row_loss(int classes, const float *logits, int32_t label, float scale,
                        float *gradient) {
-  float top = logits[0];
-  for (int k = 1; k < classes; k++) top = logits[k] > top ? logits[k] : top;
-  double sum = 0;
-  for (int k = 0; k < classes; k++) sum += exp((double)logits[k] - top);
+  float top;
+  const double sum = exp_sum(classes, logits, &top);
   if (gradient)
     for (int k = 0; k < classes; k++) {
       const double p = exp((double)logits[k] - top) / sum;
@@ -343,33 +357,91 @@ static double row_loss(int classes, const float *logits, int32_t label, float sc
   return log(sum) - ((double)logits[label] - top);
 }
 
-static void loss_of(engine *e, int n, const int32_t *labels, const float *weights, double over,
-                    float *dlogits, double *sum_loss, int *correct) {
+void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
+                 int *correct) {
   const int classes = last_stage(e)->impl->spec.K;
-  const float *logits = engine_logits(e);
+  float *dlogits = gradient ? e->stages[e->plan->num_stages - 1].dy : NULL;
   *sum_loss = 0;
   *correct = 0;
   for (int i = 0; i < n; i++) {
-    const float *row = logits + (size_t)i * classes;
-    int guess = 0;
-    for (int k = 1; k < classes; k++)
-      if (row[k] > row[guess]) guess = k;
-    *correct += guess == labels[i];
-    const float weight = weights ? weights[labels[i]] : 1;
-    *sum_loss += weight * row_loss(classes, row, labels[i], weight / (float)over,
-                                   dlogits ? dlogits + (size_t)i * classes : NULL);
+    const float *row = engine_logits(e) + (size_t)i * classes;
+    *correct += first_maximum(classes, row) == labels[i];
+    *sum_loss += row_loss(classes, row, labels[i], 1.0f / (float)n,
+                          dlogits ? dlogits + (size_t)i * classes : NULL);
   }
 }
 
-void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
-                 int *correct) {
-  loss_of(e, n, labels, NULL, n, gradient ? e->stages[e->plan->num_stages - 1].dy : NULL, sum_loss,
-          correct);
+/* A row's target: `rest` for every class, and more for two of them, which may be one; all times the
+ * classes' weights. */
+typedef struct row_target {
+  double rest, own, other;
+  int32_t label, other_label;
+  const float *weights;
+} row_target;
+
+static double target_of(const row_target *t, int k) {
+  const double target = t->rest + t->own * (k == t->label) + t->other * (k == t->other_label);
+  return t->weights ? target * t->weights[k] : target;
 }
 
-void engine_loss_part(engine *e, int n, const int32_t *labels, const float *weights, double over,
-                      double *sum_loss, int *correct) {
-  loss_of(e, n, labels, weights, over, e->stages[e->plan->num_stages - 1].dy, sum_loss, correct);
+/* -sum of target * log softmax, and its gradient times `scale`, of one row. */
+static double target_loss(int classes, const float *logits, const row_target *t, double scale,
+                          float *gradient) {
+  float top;
+  const double sum = exp_sum(classes, logits, &top), log_sum = log(sum);
+  double loss = 0, all = 0;
+  for (int k = 0; k < classes; k++) all += target_of(t, k);
+  for (int k = 0; k < classes; k++) {
+    const double x = (double)logits[k] - top, target = target_of(t, k);
+    loss += target * (log_sum - x);
+    gradient[k] = (float)((all * exp(x) / sum - target) * scale);
+  }
+  return loss;
+}
+
+static row_target target_at(const engine_targets *t, int classes, int i) {
+  const double sharp = 1. - t->smoothing;
+  return (row_target){.rest = (double)t->smoothing / classes,
+                      .own = sharp * t->share,
+                      .other = sharp * (1. - t->share),
+                      .label = t->labels[i],
+                      .other_label = t->mixed ? t->mixed[-i] : t->labels[i],
+                      .weights = t->weights};
+}
+
+/* The plain case in floats, as engine_loss has it, bit for bit. */
+static double part_row(const engine_targets *t, int classes, int i, const float *row, double over,
+                       float *gradient) {
+  if (t->share != 1 || t->smoothing != 0) {
+    const row_target target = target_at(t, classes, i);
+    return target_loss(classes, row, &target, 1 / over, gradient);
+  }
+  const float weight = t->weights ? t->weights[t->labels[i]] : 1;
+  return weight * row_loss(classes, row, t->labels[i], weight / (float)over, gradient);
+}
+
+void engine_loss_part(engine *e, int n, const engine_targets *t, double over, double *sum_loss,
+                      int *correct) {
+  const int classes = last_stage(e)->impl->spec.K;
+  float *dlogits = e->stages[e->plan->num_stages - 1].dy;
+  *sum_loss = 0;
+  *correct = 0;
+  for (int i = 0; i < n; i++) {
+    const float *row = engine_logits(e) + (size_t)i * classes;
+    const int32_t label = t->share >= 0.5f ? t->labels[i] : t->mixed[-i];
+    *correct += first_maximum(classes, row) == label;
+    *sum_loss += part_row(t, classes, i, row, over, dlogits + (size_t)i * classes);
+  }
+}
+
+double engine_counts(int n, const engine_targets *t) {
+  if (!t->weights) return n;
+  double sum = 0;
+  for (int i = 0; i < n; i++) {
+    sum += t->share * (double)t->weights[t->labels[i]];
+    if (t->share < 1) sum += (1. - t->share) * (double)t->weights[t->mixed[-i]];
+  }
+  return sum;
 }
 
 static bool backward_stage(engine *e, int i, const stage_io *io) {

@@ -60,11 +60,22 @@ const float *engine_logits(const engine *e); /* [n][classes] */
 void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
                  int *correct);
 
-/* The same for a part of a step's images, always with the gradient, where images differ in weight:
- * image i counts weights[labels[i]] times (weights NULL: once), and its gradient is divided by
- * `over`, what all images of the step count together. *sum_loss is of the weighted losses. */
-void engine_loss_part(engine *e, int n, const int32_t *labels, const float *weights, double over,
+/* What rows are to be: (1 - smoothing) * (share * onehot(labels[i]) + (1 - share) * onehot(label))
+ * + smoothing / classes, where `label` is that of the image which was mixed into image i. */
+typedef struct engine_targets {
+  const int32_t *labels; /* [n] */
+  const int32_t *mixed;  /* image i's is mixed[-i]; NULL when share is 1 */
+  float share, smoothing;
+  const float *weights; /* [classes] by which a class counts in target and loss; NULL: all alike */
+} engine_targets;
+
+/* The same for a part of a step's images, always with the gradient, which is divided by `over`,
+ * what all images of the step count together (engine_counts). *correct is by the label of the
+ * larger share. */
+void engine_loss_part(engine *e, int n, const engine_targets *targets, double over,
                       double *sum_loss, int *correct);
+/* What n images count: n, or the sum of their labels' weights by their shares. */
+double engine_counts(int n, const engine_targets *targets);
 
 /* Gradients of all parameters that are trained (written, not added). */
 vgg_status engine_backward(engine *e, int n, vgg_error *err);

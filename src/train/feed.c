@@ -100,7 +100,7 @@ static const loader_batch *batch_of_rows(feed *f) {
     f->ids[n] = id;
     f->labels[n++] = vgg_dataset_label(o->data, id);
   }
-  f->own = (loader_batch){.n = n, .labels = f->labels, .ids = f->ids};
+  f->own = (loader_batch){.n = n, .labels = f->labels, .ids = f->ids, .share = 1};
   return &f->own;
 }
 

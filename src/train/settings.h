@@ -18,8 +18,10 @@ typedef struct settings {
   double ema;              /* 0: none */
   int lr_step, patience;   /* in epochs */
   int epochs, batch;
-  int micro_batch; /* 0: the batch at once */
-  int early_stop;  /* 0: never */
+  int micro_batch;   /* 0: the batch at once */
+  int early_stop;    /* 0: never */
+  char augment[128]; /* "" or "none": none */
+  double label_smoothing;
 } settings;
 
 /* What config.json will say, so that a resumed run has the very same number. */

@@ -145,9 +145,14 @@ vgg_status start_model(vgg_trainer *t, const vgg_arch *arch, const vgg_train_opt
   vgg_model *loaded = NULL;
   vgg_status status = VGG_OK;
   if (options && options->from) status = vgg_model_load(options->from, &loaded, err);
+  if (status == VGG_OK && options && options->sum_filters)
+    status = loaded ? vgg_model_sum_filters(loaded, err)
+                    : err_set(err, VGG_BAD_VALUE,
+                              "channels sum-filters: wanted trained weights, by --from");
   if (status == VGG_OK) status = make(t, arch, options, &loaded, err);
   vgg_model_close(loaded);
   if (status != VGG_OK) return status;
+  if (options && options->reduced_jpeg) t->model->preprocess.reduced_jpeg = true;
   if (options && options->channels == VGG_CHANNELS_REPLICATE)
     t->model->preprocess.channels = options->channels;
   return name_classes(t, err);

@@ -83,30 +83,34 @@ static float *gradients_of(const vgg_trainer *t) {
   return NULL; /* not with PLAN_GRADIENTS: something is trained */
 }
 
+/* Of the batch's images from `first` on. Mixup pairs the ends of the batch. */
+static engine_targets targets_of(const vgg_trainer *t, const loader_batch *b, int first) {
+  return (engine_targets){.labels = b->labels + first,
+                          .mixed = b->share < 1 ? b->labels + (b->n - 1 - first) : NULL,
+                          .share = b->share,
+                          .smoothing = (float)t->config.settings.label_smoothing,
+                          .weights = t->class_weights};
+}
+
 static vgg_status run_part(vgg_trainer *t, const loader_batch *b, int first, int n, double over,
                            double *loss, int *correct, vgg_error *err) {
   engine *e = t->engine;
+  const engine_targets targets = targets_of(t, b, first);
   vgg_status status = feed_put(t->train, first, n, err);
   if (status != VGG_OK) return status;
   engine_draw_dropout(e, n, t->config.seed, (uint32_t)t->state.epoch, b->ids + first);
   status = engine_forward(e, n, true, err);
   if (status != VGG_OK) return status;
-  engine_loss_part(e, n, b->labels + first, t->class_weights, over, loss, correct);
+  engine_loss_part(e, n, &targets, over, loss, correct);
   if (!isfinite(*loss)) return diverged(t, "the loss", err);
   return engine_backward(e, n, err);
-}
-
-static double what_counts(const vgg_trainer *t, const loader_batch *b) {
-  if (!t->class_weights) return b->n;
-  double sum = 0;
-  for (int i = 0; i < b->n; i++) sum += t->class_weights[b->labels[i]];
-  return sum;
 }
 
 vgg_status trainer_step(vgg_trainer *t, const loader_batch *b, double *loss, int *correct,
                         vgg_error *err) {
   const int part = engine_plan(t->engine)->env.max_n;
-  const double counts = what_counts(t, b), over = counts > 0 ? counts : 1;
+  const engine_targets targets = targets_of(t, b, 0);
+  const double counts = engine_counts(b->n, &targets), over = counts > 0 ? counts : 1;
   *loss = 0;
   *correct = 0;
   int n = 0;

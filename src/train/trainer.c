@@ -41,12 +41,14 @@ static vgg_status check_sets(const vgg_trainer *t, vgg_error *err) {
                     err);
 }
 
-static vgg_status make_feed(const vgg_trainer *t, const vgg_dataset *data, bool shuffle, bool keep,
-                            feed **out, vgg_error *err) {
+/* What is learnt from is shuffled, and changed at random (augment NULL: what is held out). */
+static vgg_status make_feed(const vgg_trainer *t, const vgg_dataset *data,
+                            const augmentation *augment, bool keep, feed **out, vgg_error *err) {
   const feed_options options = {.loader = {.data = data,
                                            .rule = t->model->preprocess,
                                            .batch = t->config.settings.batch,
-                                           .shuffle = shuffle,
+                                           .shuffle = augment != NULL,
+                                           .augment = augment ? *augment : (augmentation){0},
                                            .seed = t->config.seed,
                                            .max_bad = t->max_bad},
                                 .frozen = t->below,
@@ -62,8 +64,13 @@ static const char *last_frozen(const vgg_trainer *t) {
 }
 
 /* Whether the values of frozen layers are kept: where they leave half of the memory to others. */
-static bool keep_rows(vgg_trainer *t) {
+static bool keep_rows(vgg_trainer *t, const augmentation *augment) {
   if (!t->below) return false;
+  if (augment->any) {
+    trainer_say(t, "%s .. %s: frozen, computed in each step, as pictures change at random",
+                t->model->arch->layers[0].name, last_frozen(t));
+    return false;
+  }
   size_t rows = feed_row_bytes(t->below, t->train_data), more = 0;
   if (t->held_data) more = feed_row_bytes(t->below, t->held_data);
   const size_t half = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE);
@@ -76,11 +83,15 @@ static bool keep_rows(vgg_trainer *t) {
 }
 
 static vgg_status make_feeds(vgg_trainer *t, vgg_error *err) {
-  const bool keep = keep_rows(t);
-  vgg_status status = make_feed(t, t->train_data, true, keep, &t->train, err);
+  augmentation augment;
+  vgg_status status =
+      augmentation_parse(t->config.settings.augment, t->model->preprocess.input, &augment, err);
+  if (status != VGG_OK) return status;
+  const bool keep = keep_rows(t, &augment);
+  status = make_feed(t, t->train_data, &augment, keep, &t->train, err);
   if (status != VGG_OK) return status;
   t->batches = (int)feed_batches(t->train);
-  return t->held_data ? make_feed(t, t->held_data, false, keep, &t->held, err) : VGG_OK;
+  return t->held_data ? make_feed(t, t->held_data, NULL, keep, &t->held, err) : VGG_OK;
 }
 
 static const char *used_or_asked(const run_choice *c) { return *c->used ? c->used : c->asked; }
@@ -177,6 +188,7 @@ void trainer_fill_options(vgg_trainer *t) {
                                    .out = t->dir,
                                    .data = &t->config.data,
                                    .channels = t->model->preprocess.channels,
+                                   .reduced_jpeg = t->model->preprocess.reduced_jpeg,
                                    .run = {.device = c->device.used,
                                            .backend = c->backend.asked,
                                            .precision = c->precision.used,

@@ -17,8 +17,9 @@
 
 enum { SIDE = 12, CLASSES = 5 };
 
-static vgg_model *make(const char *text, int channels) {
-  const vgg_arch_options net = {.input = {channels, SIDE, SIDE}, .classes = CLASSES, .hidden = 8};
+static vgg_model *make_net(const char *text, int channels, bool batch_norm) {
+  const vgg_arch_options net = {
+      .input = {channels, SIDE, SIDE}, .classes = CLASSES, .hidden = 8, .batch_norm = batch_norm};
   vgg_arch *arch;
   vgg_model *model;
   assert_int_equal(vgg_arch_from_text(text, &net, &arch, NULL), VGG_OK);
@@ -26,6 +27,8 @@ static vgg_model *make(const char *text, int channels) {
   vgg_arch_close(arch);
   return model;
 }
+
+static vgg_model *make(const char *text, int channels) { return make_net(text, channels, false); }
 
 /* The logits of a grey picture, put into the net as its own rule says. */
 static void answer(const vgg_model *model, float logits[CLASSES]) {
@@ -63,6 +66,7 @@ static void assert_same_answers(vgg_model *model) {
 static void grey_pictures_see_the_same_net(void **state) {
   (void)state;
   assert_same_answers(make("1x4,1x8", 3));
+  assert_same_answers(make_net("1x4,1x8", 3, true));
   vgg_model *model = make("1x4,1x8", 3);
   for (int c = 0; c < 3; c++) model->preprocess.mean[c] = .4, model->preprocess.std[c] = .2;
   assert_same_answers(model);

@@ -318,6 +318,58 @@ static void test_dense_gradients(void **state) {
   drop(&f);
 }
 
+/* Smoothed, mixed and weighted targets, written out; with none of it the plain loss, bit for bit.
+ */
+static void test_loss_of_soft_targets(void **state) {
+  (void)state;
+  fixture f = make(true, -1);
+  const net_params *params = &engine_plan(f.engine)->params;
+  memset(f.masters, 0, params->floats * sizeof *f.masters);
+  const net_param *bias = &params->at[params->count - 1];
+  f.masters[bias->offset + 3] = 2;
+  assert_int_equal(engine_repack(f.engine, NULL), VGG_OK);
+  uint8_t pixels[BATCH * PIXELS];
+  make_pixels(pixels);
+  engine_set_pixels(f.engine, 2, pixels);
+  assert_int_equal(engine_forward(f.engine, 2, true, NULL), VGG_OK);
+  const int32_t labels[] = {3, 0};
+  double loss, plain;
+  int correct;
+  engine_targets targets = {.labels = labels, .share = 1};
+  engine_loss(f.engine, 2, labels, true, &plain, &correct);
+  engine_loss_part(f.engine, 2, &targets, 2, &loss, &correct);
+  assert_true(loss == plain && correct == 1);
+  assert_true(engine_counts(2, &targets) == 2);
+
+  targets =
+      (engine_targets){.labels = labels, .mixed = labels + 1, .share = .25f, .smoothing = .5f};
+  engine_loss_part(f.engine, 2, &targets, 2, &loss, &correct);
+  /* logits 2 for class 3 and 0 for the nine others; row 0: .05 each, .125 more for 3, .375 for 0 */
+  const double log_sum = log(9 + exp(2));
+  const double row0 = log_sum - 2 * (.05 + .125), row1 = log_sum - 2 * (.05 + .375);
+  assert_true(fabs(loss - row0 - row1) < 1e-12);
+  assert_int_equal(correct, 1); /* row 1 is mostly class 3 */
+  assert_int_equal(engine_backward(f.engine, 2, NULL), VGG_OK);
+  const float *db = engine_gradients(f.engine)[0] + bias->offset;
+  const double p3 = exp(2 - log_sum), p0 = exp(-log_sum);
+  assert_true(fabs(db[3] - (p3 - .05 - .25)) < 1e-6);
+  assert_true(fabs(db[0] - (p0 - .05 - .25)) < 1e-6);
+  assert_true(fabs(db[5] - (p0 - .05)) < 1e-6);
+
+  /* Class 3 counts twice: its part of each target, and what the rows count. */
+  float weights[CLASSES];
+  for (int k = 0; k < CLASSES; k++) weights[k] = k == 3 ? 2 : 1;
+  targets.weights = weights;
+  assert_true(fabs(engine_counts(2, &targets) - (.25 * 2 + .75 + .25 + .75 * 2)) < 1e-12);
+  engine_loss_part(f.engine, 2, &targets, 3, &loss, &correct);
+  const double more = (.05 + .125 + .05 + .375) * (log_sum - 2);
+  assert_true(fabs(loss - row0 - row1 - more) < 1e-12);
+  assert_int_equal(engine_backward(f.engine, 2, NULL), VGG_OK);
+  assert_true(fabs(db[5] - ((2 + .6) * p0 - .1) / 3) < 1e-6);
+  assert_true(fabs(db[3] - ((2 + .6) * p3 - 1.2) / 3) < 1e-6);
+  drop(&f);
+}
+
 static void test_options_are_refused_with_the_reason(void **state) {
   (void)state;
   fixture f = make(false, -1);
@@ -415,6 +467,7 @@ int main(void) {
       cmocka_unit_test(test_dropout_follows_the_picture),
       cmocka_unit_test(test_dropout_rate),
       cmocka_unit_test(test_loss_of_known_logits),
+      cmocka_unit_test(test_loss_of_soft_targets),
       cmocka_unit_test(test_folded_norms_are_the_norms),
       cmocka_unit_test(test_running_statistics),
       cmocka_unit_test(test_lost_biases),

@@ -323,6 +323,54 @@ static void exif_is_kept(void **state) {
   tiny_close(&t);
 }
 
+/* Changes at random are the same ones in a run of two parts, not none, and in parts of a batch
+ * those of the whole. */
+static void changes_at_random(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  vgg_train_options options = tiny_options(NULL);
+  tiny_train(tiny_create(&t, "plain", options), UINT64_MAX);
+  options.augment = "pad=1,flip,brightness,cutout=2,mixup";
+  options.label_smoothing = .1;
+  tiny_train(tiny_create(&t, "whole", options), UINT64_MAX);
+  tiny_train(tiny_create(&t, "parts", options), 37);
+  vgg_trainer *trainer = NULL;
+  vgg_error err;
+  const vgg_train_options other = {.augment = "flip"}, sharper = {.label_smoothing = .2};
+  assert_int_equal(
+      vgg_trainer_resume(tiny_path(&t, "parts"), t.train, t.test, &other, &trainer, &err),
+      VGG_BAD_VALUE);
+  assert_non_null(strstr(err.message, "augment flip: the run has pad=1,flip,"));
+  assert_int_equal(
+      vgg_trainer_resume(tiny_path(&t, "parts"), t.train, t.test, &sharper, &trainer, &err),
+      VGG_BAD_VALUE);
+  tiny_train(tiny_resume(&t, "parts", &options), UINT64_MAX);
+  assert_same_run(&t, "whole", "parts");
+  char *plain = tiny_read(&t, "plain", "metrics.csv");
+  char *whole = tiny_read(&t, "whole", "metrics.csv");
+  assert_string_not_equal(plain, whole);
+  free(plain);
+  free(whole);
+  vgg_model *models[2];
+  must(vgg_model_load(tiny_path(&t, "whole"), &models[0], &err), &err);
+  assert_non_null(strstr(vgg_model_recipe(models[0]), "\"augment\": \"pad=1,flip,brightness"));
+  options.micro_batch = 3;
+  options.max_steps = 60;
+  tiny_train(tiny_create(&t, "micro", options), UINT64_MAX);
+  must(vgg_model_load(tiny_path(&t, "micro/last.safetensors"), &models[1], &err), &err);
+  vgg_model_close(models[0]);
+  must(vgg_model_load(tiny_path(&t, "whole/last.safetensors"), &models[0], &err), &err);
+  for (size_t i = 0; i < models[0]->params.floats; i++) /* 60 steps of rounding differently */
+    assert_true(fabsf(models[0]->values[i] - models[1]->values[i]) < 1e-4f);
+  for (int i = 0; i < 2; i++) vgg_model_close(models[i]);
+  options.augment = "pca";
+  options.out = tiny_path(&t, "none");
+  assert_int_equal(vgg_trainer_create(t.arch, t.train, t.test, &options, &trainer, &err),
+                   VGG_BAD_VALUE);
+  tiny_close(&t);
+}
+
 /* ---- Fashion-MNIST ----------------------------------------------------------------------------
  */
 
@@ -415,9 +463,10 @@ static void fashion_folders(void **state) {
 
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(files_are_memory),  cmocka_unit_test(grey_into_colour),
-      cmocka_unit_test(which_set_chooses), cmocka_unit_test(a_divided_set),
-      cmocka_unit_test(exif_is_kept),      cmocka_unit_test(weights_of_another_run),
+      cmocka_unit_test(files_are_memory),       cmocka_unit_test(grey_into_colour),
+      cmocka_unit_test(which_set_chooses),      cmocka_unit_test(a_divided_set),
+      cmocka_unit_test(exif_is_kept),           cmocka_unit_test(changes_at_random),
+      cmocka_unit_test(weights_of_another_run),
   };
   const struct CMUnitTest slow[] = {cmocka_unit_test(fashion_lists),
                                     cmocka_unit_test(fashion_folders)};
