@@ -30,8 +30,7 @@ static double processor_seconds(void) {
          1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
-/* ---- JPEG files of their own ------------------------------------------------------------------
- */
+/* ---- JPEG files of their own ----------------------------------------------------------------- */
 
 enum { FILES = 16, LINES = 1024, HEIGHT = 375, WIDTH = 500, QUALITY = 95 };
 
@@ -72,8 +71,7 @@ static void remove_files(void) {
   rmdir(folder);
 }
 
-/* ---- an epoch ---------------------------------------------------------------------------------
- */
+/* ---- an epoch -------------------------------------------------------------------------------- */
 
 static int run_epoch(loader *l, size_t *pictures) {
   vgg_error err;

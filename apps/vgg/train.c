@@ -388,8 +388,7 @@ static int test_best(job *j, const train_args *a, const vgg_train_state *s) {
   return code;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static void sum_up_bad(const watch *w, vgg_split held) {
   const size_t train = w->num_bad[VGG_TRAIN], others = w->num_bad[held];

@@ -58,8 +58,10 @@ typedef struct vgg_bench_result {
  * in memory to the updated weights. Layers are timed in the course of whole steps, so that they
  * find their data where training leaves it; for backward the two gradients are asked for one after
  * the other, and where a layer's update is one with its gradient, so is its time. The peak is
- * measured for a second just before and just after. options  borrowed out      on success owned by
- * the caller: free with vgg_bench_free Fails as vgg_plan_describe, with VGG_NO_MEMORY too. */
+ * measured for a second just before and just after.
+ *   options  borrowed
+ *   out      on success owned by the caller: free with vgg_bench_free
+ * Fails as vgg_plan_describe, with VGG_NO_MEMORY too. */
 VGG_API vgg_status vgg_bench(const vgg_arch *arch, const vgg_bench_options *options,
                              vgg_bench_result **out, vgg_error *err);
 VGG_API void vgg_bench_free(vgg_bench_result *result);

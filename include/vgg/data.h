@@ -118,8 +118,7 @@ VGG_API const char *vgg_dataset_note(const vgg_dataset *data, size_t i);
  * their names and sizes. */
 VGG_API uint64_t vgg_dataset_digest(const vgg_dataset *data);
 
-/* ---- random changes of training pictures ------------------------------------------------------
- */
+/* ---- random changes of training pictures ----------------------------------------------------- */
 
 /* The i-th change that there is, with a line about it; NULL behind the last. A list of changes is
  * text, "flip,pad=4,jitter=256-512": names with or without values of their own. */

@@ -23,8 +23,9 @@ VGG_API vgg_status vgg_diagram_save(const vgg_arch *arch, const vgg_arch *beside
 
 /* Draws train loss, train accuracy and held-out accuracy against the epoch, x from 0 to `epochs`.
  * Held-out points carry a marker; what is not finite or not in 0 .. epochs is left out. Otherwise
- * as vgg_diagram_save, and VGG_BAD_VALUE if epochs is below 1. points  [num_points], x ascending,
- * borrowed held    the set that the legend names: "val acc", or "test acc" for any other */
+ * as vgg_diagram_save, and VGG_BAD_VALUE if epochs is below 1.
+ *   points  [num_points], x ascending, borrowed
+ *   held    the set that the legend names: "val acc", or "test acc" for any other */
 VGG_API vgg_status vgg_curves_save(const vgg_curve_point *points, size_t num_points, int epochs,
                                    vgg_split held, const char *path, vgg_error *err);
 

@@ -31,8 +31,7 @@ static double inner_bytes(const stage_spec *s) {
   return (double)s->K * s->P * s->Q * (double)edge_size(s->y_type);
 }
 
-stage_cost cost_walks(const stage_spec *s, const stage_env *env) {
-  (void)env;
+stage_cost cost_walks(const stage_spec *s) {
   const double x = input_bytes(s), y = output_bytes(s);
   const int looks = s->kind == STAGE_NORM ? 2 : 1; /* statistics first, both ways */
   return (stage_cost){.forward = byte_flop * (looks * x + y),

@@ -35,7 +35,7 @@ stage_cost cost_direct(const stage_spec *s, const stage_env *env, double forward
 stage_cost cost_fused(const stage_spec *s, const stage_env *env, double forward, double backward);
 
 /* A stage without products: walks over memory. */
-stage_cost cost_walks(const stage_spec *s, const stage_env *env);
+stage_cost cost_walks(const stage_spec *s);
 
 /* A convolution by F(4x4, 3x3). */
 stage_cost cost_winograd(const stage_spec *s, const stage_env *env);

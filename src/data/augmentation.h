@@ -3,7 +3,7 @@
  * Random changes of training pictures, by name.
  *
  *   decoded picture --crop | jitter | the rule--> input --pad, flip, colours, cutout--> batch
- * --mixup
+ *   batch --mixup--> batch
  *
  * What a picture becomes depends on (seed, epoch, sample) alone, and leaving one change away does
  * not alter the draws of the others.

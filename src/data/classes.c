@@ -56,8 +56,7 @@ void class_table_free(class_table *table) {
   *table = (class_table){0};
 }
 
-/* ---- a file of names
- * ----------------------------------------------------------------------------------- */
+/* ---- a file of names ------------------------------------------------------------------------- */
 
 static vgg_status add_line(class_table *table, const char *path, const char *line, size_t length,
                            vgg_error *err) {

@@ -371,8 +371,7 @@ static void changes_at_random(void **state) {
   tiny_close(&t);
 }
 
-/* ---- Fashion-MNIST ----------------------------------------------------------------------------
- */
+/* ---- Fashion-MNIST --------------------------------------------------------------------------- */
 
 typedef struct fashion {
   tree dir;

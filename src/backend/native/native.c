@@ -30,7 +30,7 @@ static stage_cost cost_linear(const stage_spec *spec, const stage_env *env) {
 }
 
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
-  if (!stage_has_products(spec)) return cost_walks(spec, env);
+  if (!stage_has_products(spec)) return cost_walks(spec);
   if (spec->kind == STAGE_LINEAR) return cost_linear(spec, env);
   if (is_first(spec)) return cost_first(spec, env);
   if (spec->R == 3 && spec->S == 3) return cost_winograd(spec, env);

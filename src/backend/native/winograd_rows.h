@@ -125,9 +125,10 @@ INLINE void read_row(const tile_view *v, bool whole, int size, int i, vec *line)
 
 /* ---- transforms ------------------------------------------------------------------------------
  *
- * Both transforms to points go along the rows, then along the columns, and three points of six at a
- * time: what stands between the two, 18 or 12 vectors, stays in registers where there are 32 of
- * them. Nothing is computed twice, only read.
+ * Both transforms to points go along the rows, then along the columns. The input's takes three
+ * points of six at a time, so that what stands between the two, 18 vectors for 36, stays in
+ * registers where there are 32 of them: nothing is computed twice, only read. The gradient's 24 do
+ * so at once.
  */
 
 /* B' d of one line: points 0, a and -a, or b, -b and infinity; see winograd.h. */

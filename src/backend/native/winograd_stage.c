@@ -72,16 +72,6 @@ static bool streams(const wg_stage *s, int n, const wg_target *y) {
                         pixels * (size_t)y->C * sizeof(float));
 }
 
-static pass_pool pool_of(const stage_spec *d) {
-  return (pass_pool){.P = d->P,
-                     .Q = d->Q,
-                     .K = d->K,
-                     .size = d->pool_size,
-                     .stride = d->pool_stride,
-                     .OP = d->OP,
-                     .OQ = d->OQ};
-}
-
 static float *scratch_of(const wg_stage *s, const stage_io *io) {
   return (float *)((char *)io->workspace + s->plane_bytes);
 }
@@ -101,7 +91,7 @@ static bool forward(stage *base, const stage_io *io) {
                  .C = d->K};
   y.stream = streams(s, io->n, &y);
   wg_convolve(s, io->n, &x, &y, u, scratch_of(s, io));
-  const pass_pool window = pool_of(d);
+  const pass_pool window = pass_pool_of(d);
   if (s->full_plane)
     pass_pool_forward(s->pass, d->y_type, &window, io->n, io->workspace, io->y, io->aux,
                       base->env.threads);
@@ -115,7 +105,7 @@ static wg_source gradient_of_output(const wg_stage *s, const stage_io *io) {
   const int threads = s->base.env.threads;
   wg_source dz = {.values = io->dy, .bf16 = d->y_type == EDGE_BF16, .C = d->K};
   if (s->full_plane) {
-    const pass_pool window = pool_of(d);
+    const pass_pool window = pass_pool_of(d);
     dz.values = io->workspace;
     pass_pool_backward(s->pass, d->y_type, &window, io->n, io->aux, io->dy, io->workspace, threads);
   } else if (d->pool_size) {

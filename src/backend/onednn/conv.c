@@ -328,13 +328,7 @@ vgg_status od_conv_prepare(const stage_spec *spec, const stage_env *env, stage *
                      .env = *env,
                      .sizes.library = OD_LIBRARY_BYTES};
   cs->pass = pass_kernels_for(env->isa);
-  cs->pool = (pass_pool){.P = spec->P,
-                         .Q = spec->Q,
-                         .K = spec->K,
-                         .size = spec->pool_size,
-                         .stride = spec->pool_stride,
-                         .OP = spec->OP,
-                         .OQ = spec->OQ};
+  cs->pool = pass_pool_of(spec);
   cs->sizes = od_sizes_below(conv_chunk(spec, env->max_n));
   const char *what = "engine";
   dnnl_status_t st = od_lib_open(&cs->lib);

@@ -112,7 +112,7 @@ static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **
  * memory and back, which ours spares: two passes each. */
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
   enum { LANES = 16 };
-  if (!stage_has_products(spec)) return cost_walks(spec, env);
+  if (!stage_has_products(spec)) return cost_walks(spec);
   if (spec->kind == STAGE_CONV && spec->C < LANES) return cost_direct(spec, env, 1.2, 0.2);
   const double rate = !env->bf16 ? 0.9 : env->isa >= CPU_AMX ? 5 : 1.8;
   stage_cost c = cost_direct(spec, env, rate, rate);

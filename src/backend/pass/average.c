@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "backend/pass/stage.h"
-#include "base/bf16.h"
 #include "base/memory.h"
 
 static size_t channel_bytes(const pass_stage *s) {

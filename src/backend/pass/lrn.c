@@ -6,7 +6,7 @@
 #include "base/memory.h"
 
 bool pass_lrn_plan(pass_stage *s) {
-  s->scratch = s->pool.size ? pass_row_bytes(s, s->pool.size) : 0;
+  s->scratch = pass_row_bytes(s, s->pool.size);
   return true;
 }
 

@@ -30,9 +30,8 @@ static size_t share_bytes(const pass_stage *s) {
 }
 
 bool pass_norm_plan(pass_stage *s) {
-  const int rows = s->pool.size ? s->pool.size : 0;
   s->shared = 3 * channel_bytes(s) + SHARES * share_bytes(s);
-  s->scratch = pass_row_bytes(s, rows) + 2 * channel_bytes(s);
+  s->scratch = pass_row_bytes(s, s->pool.size) + 2 * channel_bytes(s);
   return true;
 }
 
@@ -46,8 +45,7 @@ static double *share_of(const pass_stage *s, const stage_io *io, int share) {
 }
 
 static float *block_sums(const pass_stage *s, const stage_io *io) {
-  const int rows = s->pool.size ? s->pool.size : 0;
-  return (float *)(void *)((char *)pass_scratch(s, io) + pass_row_bytes(s, rows));
+  return (float *)(void *)((char *)pass_scratch(s, io) + pass_row_bytes(s, s->pool.size));
 }
 
 /* The first of `count` things that share i takes. */

@@ -24,6 +24,17 @@ typedef struct pass_pool {
   int size, stride, OP, OQ; /* size <= PASS_MAX_WINDOW */
 } pass_pool;
 
+/* The pool of a stage; size 0 where it has none. */
+static inline pass_pool pass_pool_of(const stage_spec *d) {
+  return (pass_pool){.P = d->P,
+                     .Q = d->Q,
+                     .K = d->K,
+                     .size = d->pool_size,
+                     .stride = d->pool_stride,
+                     .OP = d->OP,
+                     .OQ = d->OQ};
+}
+
 /* s = k + alpha * sum of squares over `size` channels around, size odd and at most PASS_MAX_LRN. */
 typedef struct pass_lrn {
   int size;

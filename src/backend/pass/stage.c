@@ -96,14 +96,7 @@ vgg_status pass_prepare(const char *name, const stage_spec *spec, const stage_en
   if (!s) return err_no_memory(err, kinds[spec->kind].what, sizeof *s);
   s->base = (stage){.ops = kinds[spec->kind].ops, .backend = name, .spec = *spec, .env = *env};
   s->kernels = pass_kernels_for(env->isa);
-  if (spec->pool_size)
-    s->pool = (pass_pool){.P = spec->P,
-                          .Q = spec->Q,
-                          .K = spec->K,
-                          .size = spec->pool_size,
-                          .stride = spec->pool_stride,
-                          .OP = spec->OP,
-                          .OQ = spec->OQ};
+  s->pool = pass_pool_of(spec);
   size_t scratch;
   if (!kinds[spec->kind].plan(s) || !mem_mul(s->scratch, (size_t)env->threads, &scratch) ||
       !mem_add(s->shared, scratch, &s->base.sizes.workspace)) {

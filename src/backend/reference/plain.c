@@ -3,8 +3,8 @@
  * Stages without products: batch norm and LRN, with the ReLU and the pool behind them, and
  * averages. The whole batch at once. Scratch, in floats:
  *
- *   x [n,H,W,C]   dx [n,H,W,C]   z, dz [n,P,Q,K]   y [n,OP,OQ,K]   dy [n,OP,OQ,K], for training
- * only */
+ *   x [n,H,W,C]   dx [n,H,W,C]   z, dz [n,P,Q,K]   y [n,OP,OQ,K]   dy [n,OP,OQ,K]
+ */
 #include <stdio.h>
 
 #include "backend/reference/reference.h"

@@ -93,7 +93,7 @@ static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
   enum { SLOWER = 20 };
   if (stage_has_products(spec)) return cost_direct(spec, env, 0.01, 0.01);
-  const stage_cost walks = cost_walks(spec, env);
+  const stage_cost walks = cost_walks(spec);
   return (stage_cost){SLOWER * walks.forward, SLOWER * walks.backward};
 }
 
