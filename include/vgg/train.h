@@ -109,11 +109,10 @@ typedef struct vgg_train_options {
   /* How the data sets were opened, for whoever resumes the run; borrowed for the call [the spec of
    * the training set, the first pictures of each] */
   const vgg_run_data *data;
-  vgg_channels
-      channels;        /* the model's rule for pictures of other channels [luma; that of `from`] */
-  bool sum_filters;    /* the net of `from` becomes a grey one first, by vgg_model_sum_filters */
-  bool reduced_jpeg;   /* the model's rule for large JPEGs [false; that of `from`] */
-  vgg_run_options run; /* batch is the recipe's batch size [128] */
+  vgg_channels channels; /* the model's for pictures of other channels [luma; that of `from`] */
+  bool sum_filters;      /* the net of `from` becomes a grey one first, by vgg_model_sum_filters */
+  bool reduced_jpeg;     /* the model's rule for large JPEGs [false; that of `from`] */
+  vgg_run_options run;   /* batch is the recipe's batch size [128] */
 } vgg_train_options;
 
 /* The name of recipe i and a line about it (may be NULL); NULL after the last. */

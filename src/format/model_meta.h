@@ -4,7 +4,8 @@
  *
  *   vgg.version     the library that wrote it, "0.1.0"
  *   vgg.arch        {"text":"vgg11","ratio":4,"input":[1,224,224],"classes":10,"hidden":4096,
- *                    "dropout":0.5}; text is what vgg_arch_from_text takes, dropout 0 means none
+ *                    "dropout":0.5,"batch_norm":false,"lrn":"none","head":"flatten","window":7};
+ *                    text is what vgg_arch_from_text takes, dropout 0 means none
  *   vgg.classes     ["T-shirt/top",...], one name for each class
  *   vgg.preprocess  {"input":[1,224,224],"invert":false,"exif":"apply","resize":...}: how a picture
  *                   becomes input; "channels":"replicate" only where grey may become colour,

@@ -72,9 +72,8 @@ void op_average_window(int i, int size, int count, int *begin, int *end);
  *                        first one in row-major order; NaN wins and the first NaN stays;
  *                        index may be NULL; size <= OP_MAX_POOL
  * maxpool_backward       dx = 0, then dx[winner] += dy
- * average_forward        y = means of windows; average_backward  dx = 0, then each pixel of a
- * window
- *                        += dy / its pixels
+ * average_forward        y = means of windows
+ * average_backward       dx = 0, then each pixel of a window += dy / its pixels
  * norm_statistics        mean and variance (of the population) of each channel, summed in double
  * norm_forward           y = (x - mean) / sqrt(variance + eps) * scale + shift
  * norm_backward          dx, dscale, dshift where mean and variance are x's own; dx, or dscale and

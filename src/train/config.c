@@ -3,7 +3,8 @@
  * config.json:
  *
  *   {"format": 4, "vgg": version,
- *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout"},
+ *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout",
+ *               "batch_norm", "lrn", "head", "window"},
  *    "recipe": {"name", "from", "seed", "max_steps", "save_seconds", and settings.def's},
  *    "data":   {"spec", "class_order", "exif", "limit", "test_limit", "val_split",
  *               "train": {"count", "digest"}, "held": {"split", "count", "digest"} or null},

@@ -17,14 +17,6 @@ static int last_convolution(const vgg_arch *arch) {
   return last;
 }
 
-static int find(const vgg_arch *arch, const char *word) {
-  if (strcmp(word, "features") == 0) return last_convolution(arch);
-  for (int i = 0; i < arch->num_layers; i++)
-    if (strcmp(arch->layers[i].name, word) == 0 || strcmp(arch->layers[i].module, word) == 0)
-      return i;
-  return -1;
-}
-
 /* The dropout behind a linear layer is part of its stage: that stage runs in every step. */
 static int cut_before_dropout(const vgg_arch *arch, int trained) {
   int cut = 0;
@@ -38,8 +30,9 @@ static int cut_before_dropout(const vgg_arch *arch, int trained) {
 vgg_status freeze_find(const vgg_arch *arch, const char *word, frozen *out, vgg_error *err) {
   *out = (frozen){0, 0};
   if (strcmp(word, "none") == 0) return VGG_OK;
-  const int last = find(arch, word);
-  if (last < 0 || !*word)
+  const int last =
+      strcmp(word, "features") == 0 ? last_convolution(arch) : vgg_arch_find(arch, word);
+  if (last < 0)
     return err_set(
         err, VGG_BAD_VALUE,
         "freeze '%s': no such layer, wanted none, features or a name from `vgg describe`", word);

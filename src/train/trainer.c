@@ -142,7 +142,7 @@ static vgg_status make_rates(vgg_trainer *t, vgg_error *err) {
   const settings *s = &t->config.settings;
   t->rates = malloc((size_t)params->count * sizeof *t->rates);
   if (!t->rates) return err_no_memory(err, "rates", (size_t)params->count * sizeof *t->rates);
-  const int head = params->at[params->count - 1].layer;
+  const int head = params->at[params->trained - 1].layer;
   for (int i = 0; i < params->count; i++)
     t->rates[i] = params->at[i].layer == head && s->head_lr > 0 ? s->head_lr / s->lr : 1;
   return VGG_OK;

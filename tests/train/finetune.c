@@ -185,6 +185,39 @@ static void what_cannot_be_frozen(void **state) {
   tiny_close(&t);
 }
 
+/* One step of a net whose last parameters, in their order, are statistics and not the head's. */
+static void step_with_head_lr(const tiny *t, double head_lr, const char *name, const char *file,
+                              const char *same_as_file) {
+  const vgg_arch_options net = {
+      .input = {1, 8, 8}, .classes = 10, .hidden = TINY_HIDDEN, .batch_norm = true};
+  vgg_train_options options = tiny_options(NULL);
+  options.head_lr = head_lr;
+  options.max_steps = 1;
+  vgg_arch *arch;
+  vgg_error err = {0};
+  assert_int_equal(vgg_arch_from_text("1x4,1x8", &net, &arch, NULL), VGG_OK);
+  vgg_trainer *trainer = create(t, arch, options, name);
+  if (vgg_trainer_run(trainer, NULL, NULL, NULL, &err) != VGG_OK) fail_msg("%s", err.message);
+  const vgg_model *model = vgg_trainer_model(trainer);
+  if (same_as_file)
+    assert_equal_layers(model, file, same_as_file);
+  else
+    assert_int_equal(vgg_model_save(model, file, NULL), VGG_OK);
+  vgg_trainer_close(trainer);
+  vgg_arch_close(arch);
+}
+
+static void head_lr_is_the_last_layers(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  char file[288]; /* tiny_path's does not live so long */
+  snprintf(file, sizeof file, "%s", tiny_path(&t, "lr.safetensors"));
+  step_with_head_lr(&t, 0, "lr", file, NULL);
+  step_with_head_lr(&t, 0.5, "head-lr", file, "conv1_1 bn1_1 conv2_1 bn2_1 fc3 fc4");
+  tiny_close(&t);
+}
+
 /* With all that a run can have to remember. */
 static void stopped_and_resumed(const char *schedule, const char *backend) {
   tiny t;
@@ -232,6 +265,7 @@ int main(void) {
       cmocka_unit_test(a_deeper_net_takes_what_it_can),
       cmocka_unit_test(frozen_layers_stay_others_move),
       cmocka_unit_test(what_cannot_be_frozen),
+      cmocka_unit_test(head_lr_is_the_last_layers),
       cmocka_unit_test(goes_on_after_a_stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
