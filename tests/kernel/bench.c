@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every stage of the nets that native claims, beside oneDNN's for the same stage: its convolution,
- * and ReLU and pool in passes of their own. Both take turns, direction by direction.
+ * and ReLU and pool in passes of their own. Both take turns, direction by direction, as a training
+ * step has them: native masks a gradient where it is written, see masks_dx in backend.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static const char *const direction_names[DIRECTIONS] = {"forward", "backward-dat
 typedef struct contender {
   stage *stage; /* NULL: declined */
   stage_io io;
+  bool mask_dx;    /* in backward-data */
   sample *samples; /* [DIRECTIONS] */
 } contender;
 
@@ -108,6 +110,7 @@ static bool once(contender *c, const edges *e, int direction) {
   } else {
     io.dy = e->dy;
     io.dx = direction == DATA ? e->dx : NULL;
+    io.mask_dx = direction == DATA && c->mask_dx;
     io.dw = direction == WEIGHTS ? e->dw : NULL;
     io.db = direction == WEIGHTS ? e->db : NULL;
     ok = c->stage->ops->backward(c->stage, &io);
@@ -160,6 +163,17 @@ static void print_direction(report *r, const plan_stage *st, const char *layer, 
   printf("  %s\n", all[0].stage->detail);
 }
 
+/* A ReLU whose mask the stage behind it applies. */
+static bool is_bare(const stage_spec *s) { return s->relu && !s->pool_size && !s->dropout; }
+
+/* What of the masks falls to native's stage `index` where its neighbours are as in the plan. */
+static void share_masks(contender *c, const plan *p, int index) {
+  if (!c->stage || !c->stage->masks_dx) return;
+  c->mask_dx = index > 0 && is_bare(&p->stages[index - 1].impl->spec);
+  c->io.dy_masked = index + 1 < p->num_stages && p->stages[index + 1].impl->masks_dx &&
+                    is_bare(&p->stages[index].impl->spec);
+}
+
 static bool bench_stage(const check_options *o, report *r, const plan *p, int index) {
   const plan_stage *st = &p->stages[index];
   const stage_spec *spec = &st->impl->spec;
@@ -170,6 +184,7 @@ static bool bench_stage(const check_options *o, report *r, const plan *p, int in
   bool ok = edges_create(&e, st, o->batch, p->params.at[st->weight].count) &&
             contender_create(&all[0], "native", spec, &p->env, &e) &&
             contender_create(&all[1], "onednn", spec, &p->env, &e);
+  share_masks(&all[0], p, index);
   const bool asked = all[0].stage && (!o->row || strstr(all[0].stage->detail, o->row));
   for (int d = 0; d < DIRECTIONS && ok && asked; d++) {
     if (d == DATA && !spec->need_dx) continue;

@@ -117,15 +117,14 @@ static void gradient_of_block(const float *from, size_t step, size_t wide, int g
 
 void wg_filter_gradient(int wide, int C, int K, int groups, const float *S, int threads,
                         float *dw) {
-  const size_t step = (size_t)wg_round(C, WG_LANES) * (size_t)wide; /* from point to point */
-  const size_t size = (size_t)(wg_round(K, wide) / wide) * WG_POINTS * step;
+  const size_t strip = (size_t)wg_round(C, WG_LANES) * (size_t)wide;
+  const size_t step = (size_t)(wg_round(K, wide) / wide) * strip; /* from point to point */
 #pragma omp parallel for num_threads(threads) schedule(static) collapse(2)
   for (int k0 = 0; k0 < K; k0 += WG_LANES) {
     for (int c0 = 0; c0 < C; c0 += WG_LANES) {
       lanes taps[9][WG_LANES];
-      const size_t strip = (size_t)(k0 / wide) * WG_POINTS * step;
-      gradient_of_block(S + strip + (size_t)(c0 * wide + k0 % wide), step, (size_t)wide, groups,
-                        size, taps);
+      const float *from = S + (size_t)(k0 / wide) * strip + (size_t)(c0 * wide + k0 % wide);
+      gradient_of_block(from, step, (size_t)wide, groups, WG_POINTS * step, taps);
       const int ks = K - k0 < WG_LANES ? K - k0 : WG_LANES;
       const int cs = C - c0 < WG_LANES ? C - c0 : WG_LANES;
       for (int k = 0; k < ks; k++)

@@ -34,7 +34,7 @@
  * The filters' gradient takes all tiles of a block for one panel:
  *
  *    V  [36][C/16][tile][16]               D  [36][K/wide][tile][wide]
- *    S  [K/wide][36][C][wide]
+ *    S  [36][K/wide][C][wide]
  *
  * with C rounded up to 16 and K to `wide` by zeros. `plane` is the distance of two points in
  * floats: an odd number of cache lines, or 36 planes would fall on the same few sets of the cache.

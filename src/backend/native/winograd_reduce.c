@@ -5,8 +5,9 @@
  *   small S   the tiles are divided into as many groups as copies of S fit into 32 MB, each summed
  *             in order by one thread, with V and D in its own caches; then the groups are added in
  *             order
- *   large S   the threads transform a block of tiles together and then divide S, by strip of output
- *             channels and point: there is one S, and it passes by once for many tiles
+ *   large S   the threads transform a block of tiles together and then divide S, by point and strip
+ *             of output channels: there is one S, and it passes by once for many tiles. Point after
+ *             point, so that a point's V stays in the second-level cache while its strips go by
  *   few products   likewise, but tap by tap from the tiles' values themselves: the rounding of a
  *             transform, nothing beside that of a long sum, would be several times a short one's
  *
@@ -17,7 +18,7 @@
 
 #include "backend/native/winograd_stage.h"
 
-enum { BLOCK = 28, BLOCK_TOGETHER = 128, CHUNK = 8, GROUPS = 8, TAPS = 3 };
+enum { CHUNK = 8, GROUPS = 8, TAPS = 3 };
 enum { FEW_PRODUCTS = 9 * 32 }; /* of a sum; forward's shortest within the bound on accuracy */
 
 static bool is_large(int C, int K) {
@@ -26,7 +27,13 @@ static bool is_large(int C, int K) {
          BOUND / (GROUPS * WG_POINTS * sizeof(float));
 }
 
-static size_t block_tiles(int C, int K) { return is_large(C, K) ? BLOCK_TOGETHER : BLOCK; }
+/* Measured. V and D of a group's block lie beside its S in the second-level cache, those of all
+ * threads in the third; an S that does not lie there with them wants more tiles for its passage. */
+static size_t block_tiles(int C, int K) {
+  enum { GROUP = 28, TOGETHER = 64, LONG = 96, MOST = 256 * 256 };
+  if (!is_large(C, K)) return GROUP;
+  return wg_round(C, WG_LANES) * wg_round(K, WG_LANES) <= MOST ? TOGETHER : LONG;
+}
 
 static size_t most_tiles(int C, int K) { return block_tiles(C, K) * 5 / 4; }
 
@@ -72,7 +79,7 @@ static void reduce_group(const wg_stage *s, const wg_source *x, const wg_source 
     k->input(&s->grid, x, t, (int)count, (int)count, true, V, vp);
     k->gradient(&s->grid, dz, t, (int)count, (int)count, true, D, dp, sums);
     for (size_t call = 0; call < calls; call++) {
-      const size_t strip = call / WG_POINTS, p = call % WG_POINTS;
+      const size_t p = call / (size_t)strips, strip = call % (size_t)strips;
       k->accumulate((int)count, c16, t == first, V + p * vp,
                     D + p * dp + strip * count * (size_t)k->wide, S + call * s_step,
                     &ahead[call % 2]);
@@ -98,7 +105,7 @@ static void reduce_groups(const wg_stage *s, size_t tiles, const wg_source *x, c
 typedef struct block_work {
   const wg_source *x, *dz;
   bool transformed; /* else V holds 6x6, D 4x4 values of a tile, and S the nine taps */
-  size_t first, count, v_plane, d_plane;
+  size_t first, count, next_count, v_plane, d_plane;
   float *V, *D;
 } block_work;
 
@@ -116,28 +123,37 @@ static void transform_chunk(const wg_stage *s, const block_work *b, size_t chunk
 
 /* One point, or one tap, of a strip of output channels: S of it. */
 static void reduce_unit(const wg_stage *s, const block_work *b, size_t strip, size_t p, bool fresh,
-                        float *S) {
+                        float *S, wg_ahead *ahead) {
   const int c16 = wg_round(b->x->C, WG_LANES) / WG_LANES, count = (int)b->count;
   const float *D = b->D + strip * b->count * (size_t)s->kernels->wide;
-  wg_ahead nothing = {0};
   if (b->transformed) {
-    s->kernels->accumulate(count, c16, fresh, b->V + p * b->v_plane, D + p * b->d_plane, S,
-                           &nothing);
+    s->kernels->accumulate(count, c16, fresh, b->V + p * b->v_plane, D + p * b->d_plane, S, ahead);
     return;
   }
   for (size_t i = 0; i < 4; i++)
     for (size_t j = 0; j < 4; j++)
       s->kernels->accumulate(count, c16, fresh && i + j == 0,
                              b->V + ((i + p / TAPS) * 6 + j + p % TAPS) * b->v_plane,
-                             D + (4 * i + j) * b->d_plane, S, &nothing);
+                             D + (4 * i + j) * b->d_plane, S, ahead);
+}
+
+/* This thread's share of the next block's sources, to be fetched with its `units`. */
+static void look_ahead(const wg_stage *s, const block_work *b, size_t units, wg_ahead ahead[2]) {
+  const size_t thread = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads();
+  const size_t begin = b->next_count * thread / all, end = b->next_count * (thread + 1) / all;
+  const size_t first = b->first + b->count + begin;
+  const size_t c16 = (size_t)wg_round(b->x->C, WG_LANES) / WG_LANES;
+  const size_t times = wg_most(units / all / 2 * c16, 1);
+  ahead[0] = wg_look_ahead(&s->grid, b->x, first, end - begin, times);
+  ahead[1] = wg_look_ahead(&s->grid, b->dz, first, end - begin, times);
 }
 
 static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, float *S, float *sums,
                          float *db) {
   const wg_kernels *k = s->kernels;
   const int threads = s->base.env.threads, c16 = wg_round(b->x->C, WG_LANES) / WG_LANES;
-  const size_t per_strip = b->transformed ? WG_POINTS : TAPS * TAPS;
-  const size_t units = (size_t)wg_strips(s, b->dz->C) * per_strip;
+  const size_t strips = (size_t)wg_strips(s, b->dz->C);
+  const size_t units = strips * (b->transformed ? WG_POINTS : TAPS * TAPS);
   const size_t s_step = (size_t)(c16 * WG_LANES * k->wide), chunks = chunks_of(b->count);
   const size_t padded = (size_t)wg_round(b->dz->C, k->wide);
 #pragma omp parallel num_threads(threads)
@@ -145,9 +161,11 @@ static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, flo
 #pragma omp for schedule(static)
     for (size_t chunk = 0; chunk < chunks; chunk++)
       transform_chunk(s, b, chunk, sums + chunk * padded);
+    wg_ahead ahead[2];
+    look_ahead(s, b, units, ahead);
 #pragma omp for schedule(static)
     for (size_t unit = 0; unit < units; unit++)
-      reduce_unit(s, b, unit / per_strip, unit % per_strip, fresh, S + unit * s_step);
+      reduce_unit(s, b, unit % strips, unit / strips, fresh, S + unit * s_step, &ahead[unit % 2]);
   }
   for (int i = 0; i < b->dz->C; i++) {
     float sum = fresh ? 0 : db[i];
@@ -163,19 +181,21 @@ static void reduce_together(const wg_stage *s, size_t tiles, const wg_source *x,
   block_work b = {.x = x, .dz = dz, .transformed = transformed};
   for (; b.first < tiles; b.first += b.count) {
     b.count = wg_next_block(tiles - b.first, block);
+    b.next_count = wg_next_block(tiles - b.first - b.count, block);
     b.v_plane = v_plane(b.count, x->C), b.d_plane = d_plane(s, b.count, dz->C);
     b.V = scratch, b.D = scratch + WG_POINTS * b.v_plane;
     reduce_block(s, &b, b.first == 0, S, sums, db);
   }
 }
 
-/* dw [K][3][3][C] from S [K/wide][9][C][wide]. */
+/* dw [K][3][3][C] from S [9][K/wide][C][wide]. */
 static void turn_taps(int wide, int C, int K, const float *S, int threads, float *dw) {
+  const int strips = wg_round(K, wide) / wide;
   const size_t step = (size_t)(wg_round(C, WG_LANES) * wide);
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int k = 0; k < K; k++)
     for (int tap = 0; tap < TAPS * TAPS; tap++) {
-      const float *from = S + (size_t)(k / wide * TAPS * TAPS + tap) * step + k % wide;
+      const float *from = S + (size_t)(tap * strips + k / wide) * step + k % wide;
       float *to = dw + ((size_t)k * TAPS * TAPS + (size_t)tap) * (size_t)C;
       for (int c = 0; c < C; c++) to[c] = from[(size_t)(c * wide)];
     }

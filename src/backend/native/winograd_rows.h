@@ -425,6 +425,8 @@ INLINE void accumulate_rows(int rows, int tiles, bool fresh, const float *v, con
     acc[i][0] = fresh ? splat(0) : load(s + i * WIDE);
     acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
   }
+  for (int i = rows * WIDE; i < 2 * rows * WIDE; i += WG_LANES)
+    __builtin_prefetch(s + i, 1, 3); /* the next rows': S comes from far, and in short bursts */
 #pragma GCC unroll 1
   for (int t = 0; t < tiles; t++, v += WG_LANES, d += WIDE) {
     const vec d0 = load(d), d1 = load(d + VEC);
