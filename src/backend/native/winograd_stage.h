@@ -37,9 +37,10 @@ static inline size_t wg_tiles(const wg_stage *s, int n) {
 static inline size_t wg_least(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t wg_most(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Of the `left` tiles of a range: a block, or all where little more is left. */
+/* Of the `left` tiles of a range: a block, or all or half of them where little more is left. */
 static inline size_t wg_next_block(size_t left, size_t block) {
-  return left <= block + block / 4 ? left : block;
+  const size_t most = block + block / 4;
+  return left <= most ? left : left <= 2 * most ? (left + 1) / 2 : block;
 }
 
 /* The bytes of source rows that tiles first .. first + count - 1 read and the block before did not.
