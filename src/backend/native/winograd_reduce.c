@@ -2,7 +2,7 @@
  *
  * The filters' gradient sums over tiles, and a sum's order must not depend on the threads.
  *
- *   small S   the tiles are divided into as many groups as copies of S fit into 32 MB, each summed
+ *   small S   the tiles are divided into as many groups as copies of S fit into 16 MB, each summed
  *             in order by one thread, with V and D in its own caches; then the groups are added in
  *             order
  *   large S   the threads transform a block of tiles together and then divide S, by point and strip
@@ -22,7 +22,7 @@ enum { CHUNK = 8, GROUPS = 8, TAPS = 3 };
 enum { FEW_PRODUCTS = 9 * 32 }; /* of a sum; forward's shortest within the bound on accuracy */
 
 static bool is_large(int C, int K) {
-  enum { BOUND = 32 << 20 };
+  enum { BOUND = 16 << 20 };
   return (size_t)wg_round(C, WG_LANES) * (size_t)wg_round(K, WG_LANES) >
          BOUND / (GROUPS * WG_POINTS * sizeof(float));
 }
