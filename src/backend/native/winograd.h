@@ -38,7 +38,7 @@
  *
  * with C rounded up to 16 and K to `wide` by zeros. `plane` is the distance of two points in
  * floats: an odd number of cache lines, or 36 planes would fall on the same few sets of the cache.
- * Rows that the last panel lacks are whatever was there; their products are never read.
+ * The last panel has the rows that are left.
  *
  * A NaN or an infinity in a tile's input reaches every output that depends on it, and may spread as
  * NaN to the rest of its tile.

@@ -18,40 +18,38 @@
  * tiles can make up for that. */
 int wg_block_tiles(int C) { return C <= 32 ? 28 : C <= 256 ? 14 : 56; }
 
-/* How `tiles` stand in panels: as few as can be, of equal rows. */
+/* How tiles stand in panels: as few as can be, of equal rows but for the last, which has what is
+ * left: 49 tiles in 13, 13, 13 and 10. */
 typedef struct panels {
-  int count, rows;
+  int count, rows, last;
 } panels;
 
 static panels panels_for(const wg_stage *s, size_t tiles) {
-  const int most = s->kernels->panel, count = ((int)tiles + most - 1) / most;
-  return (panels){count, ((int)tiles + count - 1) / count};
+  const int most = s->kernels->panel, all = (int)tiles, count = (all + most - 1) / most;
+  const int rows = (all + count - 1) / count;
+  return (panels){count, rows, all - (count - 1) * rows};
 }
 
-static size_t plane_of(panels p, int channels) {
-  return wg_plane((size_t)(p.count * p.rows) * (size_t)channels);
+static size_t v_plane(const wg_source *x, size_t tiles) {
+  return wg_plane(tiles * (size_t)wg_round(x->C, WG_LANES));
 }
 
-static size_t v_plane(const wg_source *x, panels p) {
-  return plane_of(p, wg_round(x->C, WG_LANES));
-}
-static size_t m_plane(const wg_stage *s, panels p) { return plane_of(p, s->kernels->wide); }
-
-/* Panels, rounded up, of any number of tiles up to this. */
-static panels bound_of(const wg_stage *s, size_t tiles) {
-  const int most = s->kernels->panel;
-  return (panels){((int)tiles + most - 1) / most + 1, most};
+static size_t m_plane(const wg_stage *s, size_t tiles) {
+  return wg_plane(tiles * (size_t)s->kernels->wide);
 }
 
-/* One thread's tiles and their share of V and M may be a quarter more than a block. */
+/* Floats for the V of one thread's tiles, a quarter more than a block at most, and their M. */
+static size_t own_floats(const wg_stage *s, const wg_source *x) {
+  const size_t tiles = (size_t)wg_block_tiles(x->C) * 5 / 4;
+  return WG_POINTS * (v_plane(x, tiles) + m_plane(s, tiles));
+}
+
 size_t wg_convolve_floats(const wg_stage *s, int C) {
   const size_t threads = (size_t)s->base.env.threads, block = (size_t)wg_block_tiles(C);
-  const panels own = bound_of(s, block + block / 4);
-  const panels all = bound_of(s, wg_least(threads * block, wg_tiles(s, s->base.env.max_n)));
+  const size_t all = wg_least(threads * block, wg_tiles(s, s->base.env.max_n));
   const wg_source x = {.C = C};
-  const size_t apart = threads * (v_plane(&x, own) + m_plane(s, own));
-  const size_t together = v_plane(&x, all) + threads * m_plane(s, all);
-  return WG_POINTS * wg_most(apart, together);
+  const size_t together = WG_POINTS * (v_plane(&x, all) + threads * m_plane(s, all));
+  return wg_most(threads * own_floats(s, &x), together);
 }
 
 wg_ahead wg_look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_t count,
@@ -70,8 +68,8 @@ wg_ahead wg_look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_
   return (wg_ahead){values + top * row, values + bottom * row, lines * LINE};
 }
 
-/* Panels p .. stop - 1 of a strip of output channels: 36 products, transformed back. V is that of
- * the tiles from number `first` on, `count` in all. */
+/* A strip of output channels takes panels p .. stop - 1: 36 products, transformed back. V is that
+ * of the tiles from number `first` on, `count` in all. */
 typedef struct strip_work {
   const wg_source *x;
   const wg_target *y;
@@ -80,20 +78,43 @@ typedef struct strip_work {
   panels panels;
 } strip_work;
 
+/* The first tile of panel p, and of panels p .. stop - 1 those that are full. */
+static size_t tile_of_panel(const strip_work *w, int p) {
+  return wg_least((size_t)(p * w->panels.rows), w->count);
+}
+static int full_panels(const strip_work *w, int p, int stop) {
+  return stop - p - (stop == w->panels.count && w->panels.last < w->panels.rows);
+}
+
+/* V of panels p .. stop - 1, the last panel of all by itself: its rows are fewer. */
+static void transform_panels(const wg_stage *s, const strip_work *w, int p, int stop, float *V) {
+  const int C = wg_round(w->x->C, WG_LANES), full = p < stop ? full_panels(w, p, stop) : 0;
+  const size_t tile = tile_of_panel(w, p), last = tile_of_panel(w, p + full);
+  s->kernels->input(&s->grid, w->x, w->first + tile, full * w->panels.rows, w->panels.rows, true,
+                    V + tile * (size_t)C, w->v_plane);
+  if (p + full < stop)
+    s->kernels->input(&s->grid, w->x, w->first + last, w->panels.last, w->panels.last, true,
+                      V + last * (size_t)C, w->v_plane);
+}
+
 static void multiply_strip(const wg_stage *s, const strip_work *w, int strip, int p, int stop,
                            wg_ahead next[2], float *M) {
   const wg_kernels *k = s->kernels;
-  const int c16 = wg_round(w->x->C, WG_LANES) / WG_LANES, rows = w->panels.rows;
+  const int C = wg_round(w->x->C, WG_LANES), c16 = C / WG_LANES, full = full_panels(w, p, stop);
   const int left = w->y->C - strip * k->wide, outs = left < k->wide ? left : k->wide;
-  const wg_product product = k->product[rows - 1][(outs - 1) / WG_LANES];
-  const size_t u_step = (size_t)(c16 * WG_LANES * k->wide), tile = (size_t)(p * rows);
-  const size_t mp = plane_of((panels){stop - p, rows}, k->wide);
-  const float *V = w->V + tile * (size_t)(c16 * WG_LANES);
+  const size_t u_step = (size_t)(C * k->wide), tile = tile_of_panel(w, p);
+  const size_t tiles = tile_of_panel(w, stop) - tile, mp = m_plane(s, tiles);
+  const size_t before_last = (size_t)(full * w->panels.rows);
+  const wg_product product = k->product[w->panels.rows - 1][(outs - 1) / WG_LANES];
+  const wg_product product_last = k->product[w->panels.last - 1][(outs - 1) / WG_LANES];
   const float *U = w->U + (size_t)(strip * WG_POINTS) * u_step;
-  for (int point = 0; point < WG_POINTS; point++, U += u_step)
-    product(stop - p, c16, V + (size_t)point * w->v_plane, U, M + (size_t)point * mp,
-            &next[point % 2]);
-  const size_t tiles = wg_least(w->count - tile, (size_t)((stop - p) * rows));
+  for (size_t point = 0; point < WG_POINTS; point++, U += u_step) {
+    const float *V = w->V + point * w->v_plane + tile * (size_t)C;
+    if (full) product(full, c16, V, U, M + point * mp, &next[point % 2]);
+    if (p + full < stop)
+      product_last(1, c16, V + before_last * (size_t)C, U,
+                   M + point * mp + before_last * (size_t)k->wide, &next[point % 2]);
+  }
   k->output(&s->grid, w->y, w->first + tile, (int)tiles, strip, M, mp);
 }
 
@@ -106,24 +127,21 @@ static void convolve_range(const wg_stage *s, strip_work w, size_t first, size_t
   for (w.first = first; w.first < stop; w.first += w.count) {
     w.count = wg_next_block(stop - w.first, block);
     w.panels = panels_for(s, w.count);
-    w.v_plane = v_plane(w.x, w.panels);
+    w.v_plane = v_plane(w.x, w.count);
     w.V = scratch;
-    float *M = scratch + WG_POINTS * w.v_plane;
     const size_t next = w.first + w.count, following = wg_next_block(stop - next, block);
     const size_t each = times * (size_t)w.panels.count;
     wg_ahead ahead[2] = {wg_look_ahead(&s->grid, w.x, next, following, each)};
     if (positive.values) ahead[1] = wg_look_ahead(&s->grid, &positive, next, following, each);
-    s->kernels->input(&s->grid, w.x, w.first, (int)w.count, w.panels.rows, true, scratch,
-                      w.v_plane);
+    transform_panels(s, &w, 0, w.panels.count, scratch);
     for (int strip = 0; strip < strips; strip++)
-      multiply_strip(s, &w, strip, 0, w.panels.count, ahead, M);
+      multiply_strip(s, &w, strip, 0, w.panels.count, ahead, scratch + WG_POINTS * w.v_plane);
   }
 }
 
 static void convolve_apart(const wg_stage *s, const strip_work *w, size_t tiles, float *scratch) {
   const int threads = s->base.env.threads;
-  const panels own = bound_of(s, (size_t)(wg_block_tiles(w->x->C) * 5 / 4));
-  const size_t each = WG_POINTS * (v_plane(w->x, own) + m_plane(s, own));
+  const size_t each = own_floats(s, w->x);
 #pragma omp parallel num_threads(threads)
   {
     const size_t thread = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads();
@@ -132,23 +150,14 @@ static void convolve_apart(const wg_stage *s, const strip_work *w, size_t tiles,
   }
 }
 
-/* V of the panels from p on, to the end of its share. */
-static void transform_panels(const wg_stage *s, const strip_work *w, int p, int stop, float *V) {
-  const size_t tile = (size_t)(p * w->panels.rows), end = (size_t)(stop * w->panels.rows);
-  if (p < stop)
-    s->kernels->input(&s->grid, w->x, w->first + tile, (int)(wg_least(end, w->count) - tile),
-                      w->panels.rows, true, V + tile * (size_t)wg_round(w->x->C, WG_LANES),
-                      w->v_plane);
-}
-
 static void convolve_together(const wg_stage *s, strip_work w, size_t tiles, float *scratch) {
   const int threads = s->base.env.threads, strips = wg_strips(s, w.y->C);
   w.count = tiles;
   w.panels = panels_for(s, tiles);
-  w.v_plane = v_plane(w.x, w.panels);
+  w.v_plane = v_plane(w.x, tiles);
   w.V = scratch;
   float *M = scratch + WG_POINTS * w.v_plane;
-  const size_t m_each = WG_POINTS * m_plane(s, w.panels);
+  const size_t m_each = WG_POINTS * m_plane(s, tiles);
   const int count = w.panels.count, units = strips * count;
 #pragma omp parallel num_threads(threads)
   {

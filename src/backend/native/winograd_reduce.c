@@ -2,9 +2,8 @@
  *
  * The filters' gradient sums over tiles, and a sum's order must not depend on the threads.
  *
- *   small S   the tiles are divided into as many groups as copies of S fit into 16 MB, each summed
- *             in order by one thread, with V and D in its own caches; then the groups are added in
- *             order
+ *   small S   the tiles are divided into groups, each with an S of its own and summed in order by
+ *             one thread, with V and D in its own caches; then the groups are added in order
  *   large S   the threads transform a block of tiles together and then divide S, by point and strip
  *             of output channels: there is one S, and it passes by once for many tiles. Point after
  *             point, so that a point's V stays in the second-level cache while its strips go by
