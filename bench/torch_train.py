@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the small VGG-11 as the tutorial does, in PyTorch, and reports the time of each step.
+"""Trains the small VGG-11 as the tutorial does, or a net of the paper on random pictures, in PyTorch,
+and reports the time of each step.
 
 A worker for bench/compare_torch: builds one setting, warms it up, prints `ready`, then for every
 line `N` on stdin trains N steps and prints their seconds on one line. The clock runs from the
@@ -15,17 +16,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from archs import ARCHS, SMALL
 
-def small_vgg11():
-    layers, channels = [], 1
-    for convs, out in ((1, 16), (1, 32), (2, 64), (2, 128), (2, 128)):
-        for _ in range(convs):
-            layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU()]
+
+def vgg(blocks, norm, channels, classes):
+    layers = []
+    for block in blocks:
+        for out in block:
+            layers.append(nn.Conv2d(channels, out, 3, padding=1))
+            if norm:
+                layers.append(nn.BatchNorm2d(out))
+            layers.append(nn.ReLU())
             channels = out
         layers.append(nn.MaxPool2d(2, 2))
     return nn.Sequential(
         *layers, nn.Flatten(), nn.Linear(channels * 7 * 7, 4096), nn.ReLU(), nn.Dropout(0.5),
-        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4096, 10))
+        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4096, classes))
 
 
 def fashion_mnist(folder, count):
@@ -45,19 +51,25 @@ def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--precision", choices=("fp32", "bf16"), required=True)
     p.add_argument("--mode", choices=("eager", "compile"), required=True)
+    p.add_argument("--arch", choices=sorted(ARCHS))
     p.add_argument("--batch", type=int, default=128)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
-    net = small_vgg11().to(memory_format=torch.channels_last)
+    if a.arch:
+        net = vgg(*ARCHS[a.arch], channels=3, classes=1000)
+        x, y = torch.rand(a.batch, 3, 224, 224), torch.randint(1000, (a.batch,))
+    else:
+        net = vgg(*SMALL, channels=1, classes=10)
+        x, y = fashion_mnist(a.data, a.batch)
+    net = net.to(memory_format=torch.channels_last)
     for m in net.modules():
         if isinstance(m, (nn.Linear, nn.Conv2d)):
             nn.init.xavier_uniform_(m.weight)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     loss_of = nn.CrossEntropyLoss()
-    x, y = fashion_mnist(a.data, a.batch)
     x = x.contiguous(memory_format=torch.channels_last)
     run = torch.compile(net) if a.mode == "compile" else net
 
