@@ -47,6 +47,7 @@ static const test_case cases[] = {
     {"norm, ReLU, pool", STAGE_NORM, 20, 8, 6, 0, 0, 2, 2, true, 0},
     {"norm, ReLU, pool leaves a rim", STAGE_NORM, 64, 7, 5, 0, 0, 2, 2, true, 1},
     {"norm, ReLU, overlapping pool", STAGE_NORM, 12, 9, 7, 0, 0, 3, 2, true, 0},
+    {"norm, ReLU, pool leaves gaps", STAGE_NORM, 10, 11, 8, 0, 0, 2, 3, true, 0},
     {"norm of many pixels", STAGE_NORM, 3, 40, 50, 0, 0, 0, 0, true, 2},
     {"norm of few pixels, many channels", STAGE_NORM, 1030, 2, 2, 0, 0, 2, 2, true, 0},
     {"LRN", STAGE_LRN, 19, 3, 5, 0, 0, 0, 0, false, 0},

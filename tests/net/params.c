@@ -67,6 +67,25 @@ static void test_places(void **state) {
   assert_int_equal(p.floats, (end + 15) / 16 * 16);
 }
 
+/* A dense head's convolutions have the parameters of the linear layers, in memory and in files. */
+static void test_dense_head(void **state) {
+  (void)state;
+  static net_params flat, dense;
+  vgg_arch_options options = {.input = {3, 8, 8}, .hidden = 5};
+  params_of("1x4,2x6", &options, &flat);
+  options.head = VGG_HEAD_DENSE;
+  params_of("1x4,2x6", &options, &dense);
+  assert_int_equal(dense.count, flat.count);
+  for (int i = 0; i < flat.count; i++) {
+    const net_param *a = &flat.at[i], *b = &dense.at[i];
+    assert_string_equal(a->name, b->name);
+    assert_true(a->role == b->role && a->rank == b->rank && a->offset == b->offset);
+    assert_true(a->fan_in == b->fan_in && a->fan_out == b->fan_out);
+    assert_memory_equal(a->shape, b->shape, sizeof a->shape);
+    assert_memory_equal(&a->map, &b->map, sizeof a->map);
+  }
+}
+
 /* Running statistics stand behind all that is trained, under torchvision's names. */
 static void test_batch_norm(void **state) {
   (void)state;
@@ -241,13 +260,10 @@ static void test_seeds(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_places),
-      cmocka_unit_test(test_batch_norm),
-      cmocka_unit_test(test_no_map_for_one_pixel),
-      cmocka_unit_test(test_orders),
-      cmocka_unit_test(test_distribution),
-      cmocka_unit_test(test_golden),
-      cmocka_unit_test(test_seeds),
+      cmocka_unit_test(test_places),     cmocka_unit_test(test_batch_norm),
+      cmocka_unit_test(test_dense_head), cmocka_unit_test(test_no_map_for_one_pixel),
+      cmocka_unit_test(test_orders),     cmocka_unit_test(test_distribution),
+      cmocka_unit_test(test_golden),     cmocka_unit_test(test_seeds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
