@@ -34,15 +34,21 @@ void net_args_options(net_args *net, opt_list *list) {
   opt_given(list, &net->any_given);
 }
 
+vgg_head cli_head(const char *name) {
+  vgg_head head = VGG_HEAD_DEFAULT;
+  while (name && strcmp(vgg_head_name(head), name) != 0) head++;
+  return head;
+}
+
 vgg_arch_options net_args_get(const net_args *net) {
   vgg_arch_options options = {.ratio = (int)net->ratio,
                               .input = net->input,
                               .classes = (int)net->classes,
                               .hidden = (int)net->hidden,
                               .batch_norm = net->batch_norm,
-                              .lrn = net->lrn ? VGG_LRN_SUM : VGG_LRN_NONE};
+                              .lrn = net->lrn ? VGG_LRN_SUM : VGG_LRN_NONE,
+                              .head = cli_head(net->head)};
   if (net->lrn_alpha) options.lrn = strcmp(net->lrn_alpha, "sum") == 0 ? VGG_LRN_SUM : VGG_LRN_MEAN;
-  while (net->head && strcmp(vgg_head_name(options.head), net->head) != 0) options.head++;
   /* In the library zero means the tutorial's value, so "no dropout" is negative. */
   if (!isnan(net->dropout)) options.dropout = net->dropout == 0 ? -1 : net->dropout;
   return options;

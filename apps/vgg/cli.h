@@ -97,6 +97,8 @@ typedef struct net_args {
   bool any_given;
 } net_args;
 void net_args_options(net_args *net, opt_list *list);
+/* "flatten", "adaptive" or "dense"; NULL: the default */
+vgg_head cli_head(const char *name);
 /* The options as the library takes them. */
 vgg_arch_options net_args_get(const net_args *net);
 

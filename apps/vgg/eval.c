@@ -17,6 +17,8 @@ static const char help[] =
     "  --data SET        as in train [what MODEL was trained on]\n"
     "  --split test|train|val [the first that there is]   --class-order as in train\n"
     "  --channels luma|replicate   for pictures of other channels [the model's rule]\n"
+    "  --input CxHxW --head dense|adaptive   the same weights on larger pictures: the\n"
+    "                    paper's evaluation, or as torchvision does [the model's]\n"
     "  --limit N         take the first N pictures\n"
     "  --mistakes        also list every picture that was taken for another class\n"
     "  --json            one JSON object\n"
@@ -29,7 +31,8 @@ static const char help[] =
 typedef struct eval_args {
   run_args run;
   data_args data;
-  const char *channels, *split;
+  const char *channels, *split, *head;
+  vgg_shape input;
   bool mistakes, json;
 } eval_args;
 
@@ -177,6 +180,8 @@ int cmd_eval(int argc, char **argv) {
   opt_choice(&list, "split", "test|train|val", &a.split);
   opt_choice(&list, "channels", "luma|replicate", &a.channels);
   opt_choice(&list, "class-order", "bytes|natural|file", &a.data.class_order);
+  opt_shape(&list, "input", &a.input);
+  opt_choice(&list, "head", "flatten|adaptive|dense", &a.head);
   opt_whole(&list, "limit", 1, UINT32_MAX, &a.data.limit);
   opt_flag(&list, "mistakes", &a.mistakes);
   opt_flag(&list, "json", &a.json);
@@ -186,7 +191,8 @@ int cmd_eval(int argc, char **argv) {
   vgg_error err;
   if (vgg_model_load(list.operands[0], &model, &err) != VGG_OK) return cli_error(&err);
   cli_set_channels(model, a.channels);
-  code = evaluate(&a, model);
+  const vgg_status status = vgg_model_reshape(model, cli_head(a.head), a.input, &err);
+  code = status == VGG_OK ? evaluate(&a, model) : cli_error(&err);
   vgg_model_close(model);
   return code;
 }

@@ -56,6 +56,15 @@ VGG_API vgg_status vgg_model_new_head(vgg_model *model, int classes, uint64_t se
 VGG_API vgg_status vgg_model_save(const vgg_model *model, const char *path, vgg_error *err);
 VGG_API void vgg_model_close(vgg_model *model);
 
+/* The same weights for pictures of another size, by this head: the paper's evaluation is DENSE,
+ * whose window is what the first linear layer has seen so far.
+ *   head   VGG_HEAD_DEFAULT keeps the model's
+ *   input  its channels must be the model's; all 0 keeps it. The rule for pictures scales with it.
+ * Fails with VGG_BAD_VALUE when that net would have other parameters, as a flatten head on another
+ * size; the model is then as it was. */
+VGG_API vgg_status vgg_model_reshape(vgg_model *model, vgg_head head, vgg_shape input,
+                                     vgg_error *err);
+
 VGG_API const vgg_arch *vgg_model_arch(const vgg_model *model);              /* lent */
 VGG_API const char *vgg_model_class_name(const vgg_model *model, int label); /* lent */
 VGG_API const vgg_preprocess *vgg_model_preprocess(const vgg_model *model);  /* lent */

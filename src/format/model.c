@@ -64,6 +64,65 @@ vgg_status model_create(const vgg_arch *arch, const net_init *init, uint64_t see
   return VGG_OK;
 }
 
+/* ---- another size or head -------------------------------------------------------------------- */
+
+/* What the first linear layer sees of the features: rows and columns. */
+static vgg_shape first_map(const vgg_model *m) {
+  int i = 0;
+  while (m->params.at[i].rank != 2) i++;
+  const vgg_shape map = m->params.at[i].map;
+  return map.c > 0 ? map : (vgg_shape){m->params.at[i].shape[1], 1, 1};
+}
+
+static bool same_params(const net_params *a, const net_params *b) {
+  bool same = a->count == b->count && a->floats == b->floats;
+  for (int i = 0; same && i < a->count; i++)
+    same = a->at[i].offset == b->at[i].offset &&
+           memcmp(a->at[i].shape, b->at[i].shape, sizeof a->at[i].shape) == 0 &&
+           memcmp(&a->at[i].map, &b->at[i].map, sizeof a->at[i].map) == 0;
+  return same;
+}
+
+static void scale_rule(vgg_preprocess *rule, vgg_shape input) {
+  const int before = rule->input.h < rule->input.w ? rule->input.h : rule->input.w;
+  const int now = input.h < input.w ? input.h : input.w, longer = input.h + input.w - now;
+  rule->input = input;
+  if (rule->shorter_side == 0) return;
+  const int64_t side = ((int64_t)rule->shorter_side * now + before / 2) / before;
+  rule->shorter_side = side < longer ? longer : (int)side;
+}
+
+vgg_status vgg_model_reshape(vgg_model *model, vgg_head head, vgg_shape input, vgg_error *err) {
+  vgg_arch_options options = model->arch->options;
+  const vgg_shape map = first_map(model);
+  if (head != VGG_HEAD_DEFAULT) options.head = head;
+  if (input.c || input.h || input.w) options.input = input;
+  if (options.head != VGG_HEAD_FLATTEN && map.h != map.w)
+    return err_set(err, VGG_BAD_VALUE,
+                   "head %s: the first linear layer sees %dx%d, wanted a square",
+                   vgg_head_name(options.head), map.h, map.w);
+  options.window = options.head == VGG_HEAD_FLATTEN ? 0 : map.h;
+  vgg_arch *arch;
+  net_params params;
+  vgg_status status = vgg_arch_from_text(model->arch->title, &options, &arch, err);
+  if (status != VGG_OK) return status;
+  net_params_of(arch, &params);
+  if (!same_params(&params, &model->params)) {
+    const vgg_shape in = options.input;
+    vgg_arch_close(arch);
+    return err_set(err, VGG_BAD_VALUE,
+                   "input %dx%dx%d, head %s: is a net of other parameters than the model's, wanted "
+                   "its %d channel%s and head dense or adaptive",
+                   in.c, in.h, in.w, vgg_head_name(options.head), model->arch->options.input.c,
+                   model->arch->options.input.c == 1 ? "" : "s");
+  }
+  vgg_arch_close(model->arch);
+  model->arch = arch;
+  model->params = params;
+  scale_rule(&model->preprocess, options.input);
+  return VGG_OK;
+}
+
 const vgg_arch *vgg_model_arch(const vgg_model *model) { return model->arch; }
 
 const char *vgg_model_class_name(const vgg_model *model, int label) {

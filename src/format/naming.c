@@ -85,11 +85,22 @@ static bool is_counter(const weights_file *f, const weights_tensor *t) {
   return weights_find(f, sibling) != NULL;
 }
 
-/* How many names a net under a naming and the file have in common. */
+/* Whether a convolution's filter is as high and wide: the paper's C and D differ in nothing else.
+ */
+static bool has_filter(const weights_tensor *t, const net_param *p) {
+  return p->rank != 4 || t->rank != 4 ||
+         (t->shape[2] == (uint64_t)p->shape[2] && t->shape[3] == (uint64_t)p->shape[3]);
+}
+
+/* How many tensors a net under a naming and the file have in common. */
 static int common_names(const weights_file *f, const naming_match *match,
                         const net_params *params) {
   int common = 0;
-  for (int i = 0; i < params->count; i++) common += naming_find(f, match, &params->at[i]) != NULL;
+  for (int i = 0; i < params->count; i++) {
+    const net_param *p = &params->at[i];
+    const weights_tensor *t = naming_find(f, match, p);
+    common += t && has_filter(t, p);
+  }
   return common;
 }
 
@@ -233,6 +244,7 @@ static vgg_status read_options(const char *file, const weights_file *f, const na
   if (side == 0)
     return bad_shape(file, match, l.fc, fc, "columns for a square map of a square input", err);
   out->input.h = out->input.w = side;
+  if (match->naming->preset && side == 224) out->head = VGG_HEAD_ADAPTIVE; /* as they have it */
   return VGG_OK;
 }
 

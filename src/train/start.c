@@ -101,12 +101,18 @@ static vgg_status start_deeper(vgg_trainer *t, const vgg_model *from, vgg_error 
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-/* But for the classes, which the data decide. */
+/* Without the last layer, whose units the data decide. */
+static uint64_t body_params(const vgg_arch *arch) {
+  return arch->params - arch->layers[vgg_arch_find(arch, "classifier.6")].params;
+}
+
+/* Nets of the same parameters, but for the classes: what their heads make of pictures of which size
+ * may differ. */
 static bool same_net(const vgg_arch *a, const vgg_arch *b) {
   const vgg_arch_options *x = &a->options, *y = &b->options;
   return strcmp(a->title, b->title) == 0 && x->ratio == y->ratio && x->hidden == y->hidden &&
-         x->batch_norm == y->batch_norm && x->lrn == y->lrn && x->head == y->head &&
-         x->window == y->window && memcmp(&x->input, &y->input, sizeof x->input) == 0;
+         x->batch_norm == y->batch_norm && x->lrn == y->lrn && x->input.c == y->input.c &&
+         body_params(a) == body_params(b);
 }
 
 static vgg_status name_classes(vgg_trainer *t, vgg_error *err) {
@@ -133,7 +139,8 @@ static vgg_status make(vgg_trainer *t, const vgg_arch *arch, const vgg_train_opt
   if (*loaded && (!arch || same_net(arch, (*loaded)->arch))) {
     t->model = *loaded;
     *loaded = NULL;
-    return fit_head(t, head, err);
+    if (arch) status = vgg_model_reshape(t->model, arch->options.head, arch->options.input, err);
+    return status == VGG_OK ? fit_head(t, head, err) : status;
   }
   const net_init *init = net_init_find(t->config.settings.init);
   status = model_create(arch, init, t->config.seed, &t->model, err);

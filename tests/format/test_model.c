@@ -138,6 +138,43 @@ static void test_round_trips(void **state) {
       6));
 }
 
+/* Larger pictures for the same weights, where they stand; what would need others is refused. */
+static void test_reshape(void **state) {
+  (void)state;
+  vgg_model *model =
+      make_model("1x5,1x6", &(vgg_arch_options){.input = {1, 12, 12}, .hidden = 5}, 7);
+  const size_t bytes = model->params.floats * sizeof(float);
+  float *before = malloc(bytes);
+  assert_non_null(before);
+  memcpy(before, model->values, bytes);
+  model->preprocess.shorter_side = 14;
+  vgg_error err;
+  assert_int_equal(vgg_model_reshape(model, VGG_HEAD_DEFAULT, (vgg_shape){1, 16, 16}, &err),
+                   VGG_BAD_VALUE);
+  assert_string_equal(err.message,
+                      "input 1x16x16, head flatten: is a net of other parameters than the model's, "
+                      "wanted its 1 channel and head dense or adaptive");
+  assert_int_equal(vgg_model_reshape(model, VGG_HEAD_DENSE, (vgg_shape){3, 16, 16}, &err),
+                   VGG_BAD_VALUE);
+  assert_int_equal(vgg_model_reshape(model, VGG_HEAD_DENSE, (vgg_shape){1, 8, 40}, &err),
+                   VGG_BAD_VALUE); /* features of 2x10 for a window of 3x3 */
+  assert_int_equal(vgg_model_reshape(model, VGG_HEAD_DENSE, (vgg_shape){1, 24, 36}, &err), VGG_OK);
+  assert_int_equal(model->arch->options.window, 3);
+  assert_int_equal(model->preprocess.input.w, 36);
+  assert_int_equal(model->preprocess.shorter_side, 36); /* 28 would not cover it */
+  const vgg_shape fc = model->arch->layers[vgg_arch_find(model->arch, "fc4")].out;
+  assert_true(fc.h == 4 && fc.w == 7);
+  assert_int_equal(vgg_model_reshape(model, VGG_HEAD_ADAPTIVE, (vgg_shape){1, 48, 48}, &err),
+                   VGG_OK);
+  assert_int_equal(model->preprocess.shorter_side, 72);
+  assert_int_equal(vgg_model_reshape(model, VGG_HEAD_FLATTEN, (vgg_shape){1, 12, 12}, &err),
+                   VGG_OK);
+  assert_int_equal(model->params.floats * sizeof(float), bytes);
+  assert_memory_equal(before, model->values, bytes);
+  free(before);
+  round_trip(model);
+}
+
 /* Tensors that pass in several blocks of rows, the last one short. */
 static void test_large_tensors(void **state) {
   (void)state;
@@ -174,6 +211,7 @@ static void test_names_and_recipe(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trips),
+      cmocka_unit_test(test_reshape),
       cmocka_unit_test(test_large_tensors),
       cmocka_unit_test(test_names_and_recipe),
   };
