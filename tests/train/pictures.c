@@ -209,6 +209,12 @@ static void which_set_chooses(void **state) {
   tiny_open(&t, PICTURES, TESTS);
   assert_sets(vgg_dataset_spec(t.train), 0, PICTURES, TESTS, VGG_TEST, false);
   assert_sets(vgg_dataset_spec(t.train), .25, 90, 30, VGG_VALIDATION, false);
+  /* Only the tutorial's recipe chooses by the test set. */
+  vgg_run_data other = {0};
+  bool aside = false;
+  snprintf(other.spec, sizeof other.spec, "%s", vgg_dataset_spec(t.train));
+  assert_int_equal(vgg_run_data_settle(&other, "torchvision", &aside, NULL), VGG_OK);
+  assert_true(aside && other.held == VGG_VALIDATION && other.val_split == .1);
   make_lists(&t, "lists", 1);
   const char *dir = tiny_path(&t, "lists"), *test = tiny_path(&t, "lists/test.csv"),
              *val = tiny_path(&t, "lists/val.csv");
