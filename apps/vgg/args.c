@@ -40,6 +40,18 @@ vgg_head cli_head(const char *name) {
   return head;
 }
 
+void net_args_of_recipe(net_args *net, const char *recipe) {
+  vgg_arch_options own;
+  const char *arch = net->arch == NULL && recipe != NULL ? vgg_recipe_net(recipe, &own) : NULL;
+  if (arch == NULL) return;
+  net->arch = arch;
+  if (net->input.c == 0) net->input = own.input;
+  if (net->hidden == 0) net->hidden = (uint64_t)own.hidden;
+  if (net->head == NULL && own.head != VGG_HEAD_DEFAULT) net->head = vgg_head_name(own.head);
+  if (isnan(net->dropout) && own.dropout != 0) net->dropout = fmax(0, own.dropout);
+  net->batch_norm = net->batch_norm || own.batch_norm;
+}
+
 vgg_arch_options net_args_get(const net_args *net) {
   vgg_arch_options options = {.ratio = (int)net->ratio,
                               .input = net->input,
@@ -131,6 +143,7 @@ void recipe_args_options(recipe_args *r, opt_list *list) {
   opt_text(list, "schedule", &o->schedule);
   opt_text(list, "class-weights", &o->class_weights);
   opt_text(list, "augment", &o->augment);
+  opt_text(list, "views", &o->views);
   opt_real(list, "lr", false, INFINITY, &o->lr);
   opt_real(list, "lr-gamma", false, 1, &o->lr_gamma);
   opt_real(list, "momentum", false, 1, &o->momentum);

@@ -99,6 +99,9 @@ typedef struct net_args {
 void net_args_options(net_args *net, opt_list *list);
 /* "flatten", "adaptive" or "dense"; NULL: the default */
 vgg_head cli_head(const char *name);
+/* Where no net was named, that of the recipe (NULL: none), if it has one; options that were given
+ * change it. */
+void net_args_of_recipe(net_args *net, const char *recipe);
 /* The options as the library takes them. */
 vgg_arch_options net_args_get(const net_args *net);
 

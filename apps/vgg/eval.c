@@ -17,11 +17,12 @@ static const char help[] =
     "  --data SET        as in train [what MODEL was trained on]\n"
     "  --split test|train|val [the first that there is]   --class-order as in train\n"
     "  --channels luma|replicate   for pictures of other channels [the model's rule]\n"
-    "  --input CxHxW --head dense|adaptive   the same weights on larger pictures: the\n"
-    "                    paper's evaluation, or as torchvision does [the model's]\n"
-    "  --limit N         take the first N pictures\n"
+    "  --views LIST      average over views of a picture, as the paper: dense (all of\n"
+    "                    it), crops=N (a grid), flip, scales=256/384/512; none [the\n"
+    "                    recipe's]\n"
+    "  --input CxHxW --head dense|adaptive   the same weights on larger pictures\n"
     "  --mistakes        also list every picture that was taken for another class\n"
-    "  --json            one JSON object\n"
+    "  --limit N         the first N pictures;  --json  one JSON object\n"
     "  --batch N         images at a time [128]\n"
     "  --device auto|cpu|cuda[:i]   --backend auto|native|onednn|reference\n"
     "  --precision auto|fp32|bf16   --winograd auto|on|off\n"
@@ -31,7 +32,7 @@ static const char help[] =
 typedef struct eval_args {
   run_args run;
   data_args data;
-  const char *channels, *split, *head;
+  const char *channels, *split, *head, *views;
   vgg_shape input;
   bool mistakes, json;
 } eval_args;
@@ -99,6 +100,7 @@ static double accuracy(const vgg_evaluation *e) { return (double)e->correct / (d
 
 static void print_tables(const vgg_model *model, const vgg_evaluation *e, bool mistakes) {
   printf("accuracy %.4f (%zu of %zu), loss %.4f\n", accuracy(e), e->correct, e->total, e->loss);
+  if (strcmp(e->views, "none") != 0) printf("views %s\n", e->views);
   print_classes(model, e);
   print_confusion(model, e);
   if (mistakes) print_mistakes(model, e);
@@ -133,9 +135,10 @@ static json_t *json_mistakes(const vgg_evaluation *e) {
 }
 
 static int print_json(const vgg_model *model, const vgg_evaluation *e, bool mistakes) {
-  json_t *root = json_pack("{s:o,s:I,s:I,s:o,s:o}", "accuracy", cli_json_real(accuracy(e)),
-                           "correct", (json_int_t)e->correct, "total", (json_int_t)e->total, "loss",
-                           cli_json_real(e->loss), "classes", json_classes(model, e));
+  json_t *root =
+      json_pack("{s:o,s:I,s:I,s:o,s:s,s:o}", "accuracy", cli_json_real(accuracy(e)), "correct",
+                (json_int_t)e->correct, "total", (json_int_t)e->total, "loss",
+                cli_json_real(e->loss), "views", e->views, "classes", json_classes(model, e));
   if (root != NULL && mistakes) json_object_set_new(root, "mistakes", json_mistakes(e));
   return cli_json(root);
 }
@@ -146,12 +149,11 @@ static int evaluate(const eval_args *a, const vgg_model *model) {
   const char *split = a->split;
   vgg_run_options options = run_args_get(&a->run);
   vgg_dataset *data = NULL;
-  vgg_predictor *predictor = NULL;
   vgg_evaluation *found = NULL;
   vgg_error err;
   vgg_status status = cli_open_for_model(model, &a->data, &split, &data, &err);
-  if (status == VGG_OK) status = vgg_predictor_create(model, &options, &predictor, &err);
-  if (status == VGG_OK) status = vgg_evaluate(predictor, data, NULL, NULL, &found, &err);
+  if (status == VGG_OK)
+    status = vgg_evaluate_views(model, &options, data, a->views, NULL, NULL, &found, &err);
   int code = 0;
   if (status != VGG_OK) {
     code = cli_error(&err);
@@ -167,7 +169,6 @@ static int evaluate(const eval_args *a, const vgg_model *model) {
     }
   }
   vgg_evaluation_free(found);
-  vgg_predictor_close(predictor);
   vgg_dataset_close(data);
   return code;
 }
@@ -182,6 +183,7 @@ int cmd_eval(int argc, char **argv) {
   opt_choice(&list, "class-order", "bytes|natural|file", &a.data.class_order);
   opt_shape(&list, "input", &a.input);
   opt_choice(&list, "head", "flatten|adaptive|dense", &a.head);
+  opt_text(&list, "views", &a.views);
   opt_whole(&list, "limit", 1, UINT32_MAX, &a.data.limit);
   opt_flag(&list, "mistakes", &a.mistakes);
   opt_flag(&list, "json", &a.json);

@@ -21,6 +21,7 @@ static const char help[] =
     "  --micro-batch N   take N pictures of a batch at a time, for less memory\n"
     "  --clip-norm X     cut the norm of all gradients together to X\n"
     "  --augment LIST    random changes of training pictures, see vgg data; none\n"
+    "  --views LIST      how the model is evaluated in the end, see vgg eval; none\n"
     "  --label-smoothing X   this share of each target goes to all classes\n"
     "  --init xavier|he|torchvision|gauss             how weights are drawn\n"
     "  --freeze none|features|LAYER   layers up to this one keep their weights\n"
@@ -62,6 +63,28 @@ static void put_count(printer *p, const char *name, int value) {
     printf("--%s %d\n", name, value);
 }
 
+static void put_flag(printer *p, const char *name) {
+  if (p->object != NULL)
+    json_object_set_new(p->object, name, json_true());
+  else
+    printf("--%s\n", name);
+}
+
+/* The net of a recipe that has one. */
+static void print_net(printer *p, const char *recipe) {
+  vgg_arch_options own;
+  char input[48];
+  const char *net = vgg_recipe_net(recipe, &own);
+  if (net == NULL) return;
+  put_word(p, "arch", net);
+  if (own.batch_norm) put_flag(p, "bn");
+  snprintf(input, sizeof input, "%dx%dx%d", own.input.c, own.input.h, own.input.w);
+  if (own.input.c > 0) put_word(p, "input", input);
+  if (own.head != VGG_HEAD_DEFAULT) put_word(p, "head", vgg_head_name(own.head));
+  if (own.hidden > 0) put_count(p, "hidden", own.hidden);
+  if (own.dropout != 0) put_number(p, "dropout", own.dropout > 0 ? own.dropout : 0);
+}
+
 static void print_recipe(printer *p, const vgg_train_options *o) {
   const bool step = strcmp(o->schedule, "step") == 0;
   const bool plateau = strcmp(o->schedule, "plateau") == 0;
@@ -85,6 +108,7 @@ static void print_recipe(printer *p, const vgg_train_options *o) {
   if (o->early_stop > 0) put_count(p, "early-stop", o->early_stop);
   put_word(p, "class-weights", o->class_weights);
   if (*o->augment != '\0') put_word(p, "augment", o->augment);
+  if (*o->views != '\0') put_word(p, "views", o->views);
   if (o->label_smoothing > 0) put_number(p, "label-smoothing", o->label_smoothing);
 }
 
@@ -97,15 +121,17 @@ int cmd_recipe(int argc, char **argv) {
   int code;
   if (!opt_parse(&list, argc, argv, &code)) return code;
   if (list.num_operands == 0) return list_recipes();
+  const vgg_arch_options colour = {.input = {3, 224, 224}};
   vgg_arch *arch = NULL;
   vgg_train_options options;
   vgg_error err;
   vgg_status status = VGG_OK;
-  if (net != NULL) status = vgg_arch_from_text(net, NULL, &arch, &err);
+  if (net != NULL) status = vgg_arch_from_text(net, &colour, &arch, &err);
   if (status == VGG_OK) status = vgg_recipe_options(list.operands[0], arch, &options, &err);
   vgg_arch_close(arch);
   if (status != VGG_OK) return cli_error(&err);
   printer p = {.object = json ? json_object() : NULL};
+  if (net == NULL) print_net(&p, list.operands[0]);
   print_recipe(&p, &options);
   return json ? cli_json(p.object) : 0;
 }

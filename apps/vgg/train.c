@@ -293,10 +293,11 @@ static vgg_status fit_arch(job *j, const net_args *given, vgg_error *err) {
   return make_arch(j, given, net, err);
 }
 
-static vgg_status start(job *j, const train_args *a, vgg_error *err) {
+static vgg_status start(job *j, train_args *a, vgg_error *err) {
   const vgg_train_options *chosen = &a->chosen.options;
   const bool own_net = a->net.arch != NULL || chosen->from == NULL; /* else that of the file */
   vgg_status status = VGG_OK;
+  if (own_net) net_args_of_recipe(&a->net, chosen->recipe);
   if (own_net) status = make_arch(j, &a->net, net_args_get(&a->net), err);
   if (status == VGG_OK) status = data_args_get(&a->data, &j->data, err);
   if (status != VGG_OK) return status;
@@ -342,16 +343,17 @@ static bool stopped(void *user) {
 
 static void print_test(const vgg_train_state *s, const vgg_evaluation *e, bool json) {
   const double accuracy = (double)e->correct / (double)e->total;
+  const bool plain = strcmp(e->views, "none") == 0;
   for (size_t i = 0; i < e->num_bad; i++) cli_note("left out: %s", e->bad[i]);
   if (!json) {
-    printf("best epoch %d: %s acc %.3f, test acc %.3f\n", s->best_epoch, held_name(s), s->best_acc,
-           accuracy);
+    printf("best epoch %d: %s acc %.3f, test acc %.3f%s%s\n", s->best_epoch, held_name(s),
+           s->best_acc, accuracy, plain ? "" : " by views ", plain ? "" : e->views);
   } else {
     printf("{\"event\":\"test\",\"best_epoch\":%d", s->best_epoch);
     print_held(s, "acc", s->best_acc);
     print_number("test_acc", accuracy);
     print_number("test_loss", e->loss);
-    puts("}");
+    printf(",\"views\":\"%s\"}\n", e->views);
   }
   fflush(stdout);
 }
@@ -370,19 +372,17 @@ static int test_best(job *j, const train_args *a, const vgg_train_state *s) {
   const vgg_run_options options = run_args_get(&a->run);
   vgg_model *model = NULL;
   vgg_dataset *test = NULL;
-  vgg_predictor *predictor = NULL;
   vgg_evaluation *found = NULL;
   vgg_status status = vgg_model_load(dir, &model, &err);
   if (status == VGG_OK) status = vgg_run_data_open_split(&j->data, VGG_TEST, 0, &test, &err);
-  if (status == VGG_OK) status = vgg_predictor_create(model, &options, &predictor, &err);
-  if (status == VGG_OK) status = vgg_evaluate(predictor, test, stopped, NULL, &found, &err);
+  if (status == VGG_OK)
+    status = vgg_evaluate_views(model, &options, test, NULL, stopped, NULL, &found, &err);
   int code = 0;
   if (status == VGG_OK)
     print_test(s, found, a->json);
   else
     code = status == VGG_STOPPED ? 128 + stop_signal : cli_error(&err);
   vgg_evaluation_free(found);
-  vgg_predictor_close(predictor);
   vgg_dataset_close(test);
   vgg_model_close(model);
   return code;

@@ -60,6 +60,7 @@ typedef struct vgg_evaluation {
   vgg_mistake *mistakes; /* [num_mistakes], in the dataset's order */
   size_t num_bad;        /* pictures that could not be used and are not in `total` */
   char **bad;            /* [num_bad] which, and why */
+  char views[128];       /* as vgg_evaluate_views has it; "none" by vgg_evaluate */
   double seconds;        /* whole time, loading included */
 } vgg_evaluation;
 
@@ -72,6 +73,22 @@ typedef struct vgg_evaluation {
 VGG_API vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data,
                                 bool (*stop)(void *user), void *user, vgg_evaluation **out,
                                 vgg_error *err);
+/* The same by several views of every picture, whose probabilities are averaged, as Simonyan &
+ * Zisserman have it (arXiv 1409.1556, 3.2).
+ *   options  of the predictors that this makes, as vgg_predictor_create has them; `dense` wants one
+ *            after the other for every size of picture that there is
+ *   views    a list of words of vgg_view_name_at, for instance "dense,crops,flip,scales": of each
+ *            kind, dense and crops, the mean over all sizes and mirror images is taken, and then
+ *            that of both; with neither it is the middle that the model's rule cuts out, of each
+ *            size. "none": that alone. NULL: what the model's recipe says
+ * Fails also with VGG_BAD_VALUE if `views` is wrong or a size smaller than the model's input. */
+VGG_API vgg_status vgg_evaluate_views(const vgg_model *model, const vgg_run_options *options,
+                                      const vgg_dataset *data, const char *views,
+                                      bool (*stop)(void *user), void *user, vgg_evaluation **out,
+                                      vgg_error *err);
+/* The i-th word of such a list and a line about it (may be NULL); NULL after the last. */
+VGG_API const char *vgg_view_name_at(size_t i, const char **about);
+
 VGG_API void vgg_evaluation_free(vgg_evaluation *evaluation);
 
 #ifdef __cplusplus

@@ -70,8 +70,7 @@ VGG_API void vgg_run_data_of_model(const vgg_model *model, vgg_run_data *out);
  * for d2l; a negative number means none. Of every recipe: mean cross-entropy, shuffled batches, the
  * short last batch kept. docs/commands.md writes the rules of run.optimizer out. */
 typedef struct vgg_train_options {
-  const char *recipe; /* see vgg_recipe_at [d2l for nets of up to 8 convolutions, else torchvision;
-                         finetune if `from` is set] */
+  const char *recipe; /* see vgg_recipe_at [that of vgg_recipe_default] */
   /* Where the weights are from: a file or run directory as in vgg_model_load [drawn]. Without an
    * architecture the net is that of the file, and its last layer is replaced by a new one where
    * the data's classes are others. With another architecture than the file's, the file's first four
@@ -95,6 +94,8 @@ typedef struct vgg_train_options {
   const char *class_weights; /* none, balanced, or one number for each class: "1,2,0.5" [none] */
   const char *augment;    /* random changes of training pictures, as vgg_augment_name_at lists them,
                              or none [none] */
+  const char *views;      /* how the model is to be evaluated in the end, as vgg_evaluate_views has
+                             it; a run's own evaluations are of one view [none] */
   double label_smoothing; /* this share of every target goes to all classes alike; below 1 [none] */
   int micro_batch;     /* a step takes so many images at a time and adds their gradients up [all] */
   double ema;          /* evaluated and saved as best is a moving average of the weights, in which
@@ -118,9 +119,15 @@ typedef struct vgg_train_options {
 /* The name of recipe i and a line about it (may be NULL); NULL after the last. */
 VGG_API const char *vgg_recipe_at(size_t i, const char **about);
 
-/* The recipe of a run that names none.
- *   from  it starts from trained weights; arch may then be NULL */
+/* The recipe of a run that names none: d2l for vgg11 at any width and for alexnet, torchvision for
+ * every other net; finetune from trained weights.
+ *   from  it starts from such; arch may then be NULL */
 VGG_API const char *vgg_recipe_default(const vgg_arch *arch, bool from);
+
+/* The net of a recipe that has one of its own, for runs that name none: text for
+ * vgg_arch_from_text, static. NULL: it has none, or there is no such recipe.
+ *   options  written where there is a net: what goes with the text, 0 for defaults */
+VGG_API const char *vgg_recipe_net(const char *name, vgg_arch_options *options);
 
 /* What a recipe stands for in training `arch` (NULL: a VGG net), as options; words are static, and
  * 0 where it says none. Fails with VGG_BAD_VALUE if there is no such recipe. */

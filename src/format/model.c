@@ -92,7 +92,8 @@ static void scale_rule(vgg_preprocess *rule, vgg_shape input) {
   rule->shorter_side = side < longer ? longer : (int)side;
 }
 
-vgg_status vgg_model_reshape(vgg_model *model, vgg_head head, vgg_shape input, vgg_error *err) {
+vgg_status model_arch_at(const vgg_model *model, vgg_head head, vgg_shape input, vgg_arch **out,
+                         net_params *params, vgg_error *err) {
   vgg_arch_options options = model->arch->options;
   const vgg_shape map = first_map(model);
   if (head != VGG_HEAD_DEFAULT) options.head = head;
@@ -103,11 +104,10 @@ vgg_status vgg_model_reshape(vgg_model *model, vgg_head head, vgg_shape input, v
                    vgg_head_name(options.head), map.h, map.w);
   options.window = options.head == VGG_HEAD_FLATTEN ? 0 : map.h;
   vgg_arch *arch;
-  net_params params;
   vgg_status status = vgg_arch_from_text(model->arch->title, &options, &arch, err);
   if (status != VGG_OK) return status;
-  net_params_of(arch, &params);
-  if (!same_params(&params, &model->params)) {
+  net_params_of(arch, params);
+  if (!same_params(params, &model->params)) {
     const vgg_shape in = options.input;
     vgg_arch_close(arch);
     return err_set(err, VGG_BAD_VALUE,
@@ -116,10 +116,19 @@ vgg_status vgg_model_reshape(vgg_model *model, vgg_head head, vgg_shape input, v
                    in.c, in.h, in.w, vgg_head_name(options.head), model->arch->options.input.c,
                    model->arch->options.input.c == 1 ? "" : "s");
   }
+  *out = arch;
+  return VGG_OK;
+}
+
+vgg_status vgg_model_reshape(vgg_model *model, vgg_head head, vgg_shape input, vgg_error *err) {
+  vgg_arch *arch;
+  net_params params;
+  const vgg_status status = model_arch_at(model, head, input, &arch, &params, err);
+  if (status != VGG_OK) return status;
   vgg_arch_close(model->arch);
   model->arch = arch;
   model->params = params;
-  scale_rule(&model->preprocess, options.input);
+  scale_rule(&model->preprocess, arch->options.input);
   return VGG_OK;
 }
 

@@ -23,6 +23,13 @@ struct vgg_model {
 vgg_status model_create(const vgg_arch *arch, const net_init *init, uint64_t seed, vgg_model **out,
                         vgg_error *err);
 
+/* The net that `model` becomes by vgg_model_reshape, with the model's parameters in the same
+ * places.
+ *   out     on success the caller's: close with vgg_arch_close
+ *   params  written */
+vgg_status model_arch_at(const vgg_model *model, vgg_head head, vgg_shape input, vgg_arch **out,
+                         net_params *params, vgg_error *err);
+
 /* Writes a model file with extra tensors ("state.*") and metadata after the model's own. */
 vgg_status model_save_with(const vgg_model *model, const char *path, const st_output *extra,
                            size_t num_extra, const st_pair *pairs, size_t num_pairs,

@@ -35,7 +35,7 @@ bool preprocess_cover(int height, int width, vgg_shape want, int *out_h, int *ou
 }
 
 /* torchvision's CenterCrop: half of the rest, and at .5 the even neighbour (Python's round). */
-static int crop_start(int size, int want) {
+int preprocess_middle(int size, int want) {
   const int half = (size - want) / 2;
   return (size - want) % 2 == 0 ? half : half + half % 2;
 }
@@ -69,8 +69,8 @@ static vgg_status rule_part(const vgg_preprocess *rule, int height, int width,
   if (!preprocess_cover(height, width, side ? (vgg_shape){want.c, side, side} : want, &h, &w))
     return err_set(err, VGG_BAD_VALUE, "picture: %dx%d is too narrow to cover %dx%d", height, width,
                    want.h, want.w);
-  *part = (preprocess_part){.rows = {h, crop_start(h, want.h), want.h},
-                            .columns = {w, crop_start(w, want.w), want.w}};
+  *part = (preprocess_part){.rows = {h, preprocess_middle(h, want.h), want.h},
+                            .columns = {w, preprocess_middle(w, want.w), want.w}};
   return VGG_OK;
 }
 

@@ -41,6 +41,9 @@ vgg_status preprocessor_create_part(const vgg_preprocess *rule, int channels, in
  * truncated, as torchvision's Resize(int) does. False when it is beyond counting. */
 bool preprocess_cover(int height, int width, vgg_shape want, int *out_h, int *out_w);
 
+/* Where the middle `want` of `size` rows or columns begins. */
+int preprocess_middle(int size, int want);
+
 /* Allocates nothing; one thread at a time.
  *   in   [height][width][channels], borrowed
  *   out  [input.h][input.w][input.c], written */

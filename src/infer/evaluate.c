@@ -7,9 +7,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "data/loader.h"
+#include "infer/evaluation.h"
 #include "infer/predictor.h"
 
-static vgg_status check_channels(const vgg_model *model, const vgg_dataset *data, vgg_error *err) {
+vgg_status evaluation_check(const vgg_model *model, const vgg_dataset *data, vgg_error *err) {
   const int have = vgg_dataset_shape(data).c, wanted = model->preprocess.input.c;
   if (have < wanted && model->preprocess.channels != VGG_CHANNELS_REPLICATE)
     return err_set(err, VGG_BAD_VALUE, "%s: its pictures have %d channel%s, the model takes %d",
@@ -30,8 +31,7 @@ static vgg_status add_mistake(vgg_evaluation *e, size_t *room, vgg_mistake mista
   return VGG_OK;
 }
 
-/* One picture's logits: the loss is log(sum exp x) - x[label], the guess the first maximum. */
-static vgg_status add_row(vgg_evaluation *e, size_t *room, const float *x, size_t index, int label,
+vgg_status evaluation_add(vgg_evaluation *e, size_t *room, const float *x, size_t index, int label,
                           vgg_error *err) {
   int guess = 0;
   for (int k = 1; k < e->classes; k++)
@@ -63,31 +63,39 @@ static vgg_status run_batches(vgg_predictor *p, loader *l, const int *map, bool 
     if (batch->n == 0) continue; /* every picture was bad */
     status = predictor_run(p, batch->n, batch->pixels, &logits, err);
     for (int i = 0; i < batch->n && status == VGG_OK; i++)
-      status = add_row(e, &room, logits + (size_t)i * (size_t)e->classes, batch->ids[i],
-                       map[batch->labels[i]], err);
+      status = evaluation_add(e, &room, logits + (size_t)i * (size_t)e->classes, batch->ids[i],
+                              map[batch->labels[i]], err);
   }
   return status;
 }
 
-static vgg_status copy_bad(const loader *l, vgg_evaluation *e, vgg_error *err) {
-  const size_t count = loader_bad(l);
-  e->bad = calloc(count ? count : 1, sizeof *e->bad);
-  if (!e->bad) return err_no_memory(err, "evaluation", count * sizeof *e->bad);
-  for (; e->num_bad < count; e->num_bad++) {
-    const char *line = loader_bad_line(l, e->num_bad);
-    if (!(e->bad[e->num_bad] = strdup(line))) return err_no_memory(err, "evaluation", strlen(line));
-  }
+vgg_status evaluation_add_bad(vgg_evaluation *e, const char *line, vgg_error *err) {
+  char **more = realloc(e->bad, (e->num_bad + 1) * sizeof *more);
+  if (more) e->bad = more;
+  if (!more || !(more[e->num_bad] = strdup(line)))
+    return err_no_memory(err, "evaluation", strlen(line));
+  e->num_bad++;
   return VGG_OK;
 }
 
-static vgg_evaluation *evaluation_create(int classes) {
+vgg_evaluation *evaluation_create(int classes) {
   vgg_evaluation *e = calloc(1, sizeof *e);
   if (!e) return NULL;
   e->classes = classes;
   e->confusion = calloc((size_t)classes * (size_t)classes, sizeof *e->confusion);
+  strcpy(e->views, "none");
   if (e->confusion) return e;
   free(e);
   return NULL;
+}
+
+vgg_status evaluation_end(vgg_evaluation *e, const vgg_dataset *data, double begin,
+                          vgg_error *err) {
+  if (e->total == 0)
+    return err_set(err, VGG_BAD_CONTENT, "%s: no picture can be used", vgg_dataset_spec(data));
+  e->loss /= (double)e->total;
+  e->seconds = clock_seconds() - begin;
+  return VGG_OK;
 }
 
 vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool (*stop)(void *user),
@@ -99,7 +107,7 @@ vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool 
   const size_t map_bytes = ((size_t)vgg_dataset_classes(data) + 1) * sizeof(int);
   int *map = malloc(map_bytes);
   if (!map) return err_no_memory(err, "evaluation", map_bytes);
-  vgg_status status = check_channels(model, data, err);
+  vgg_status status = evaluation_check(model, data, err);
   if (status == VGG_OK) status = vgg_class_map(model, data, map, err);
   if (status != VGG_OK) goto done;
   const bool files = vgg_dataset_shape(data).h == 0; /* the loader knows what they need */
@@ -115,14 +123,10 @@ vgg_status vgg_evaluate(vgg_predictor *predictor, const vgg_dataset *data, bool 
     goto done;
   }
   status = run_batches(predictor, l, map, stop, user, e, err);
-  if (status == VGG_OK) status = copy_bad(l, e, err);
+  for (size_t i = 0; i < loader_bad(l) && status == VGG_OK; i++)
+    status = evaluation_add_bad(e, loader_bad_line(l, i), err);
+  if (status == VGG_OK) status = evaluation_end(e, data, begin, err);
   if (status != VGG_OK) goto done;
-  if (e->total == 0) {
-    status = err_set(err, VGG_BAD_CONTENT, "%s: no picture can be used", vgg_dataset_spec(data));
-    goto done;
-  }
-  e->loss /= (double)e->total;
-  e->seconds = clock_seconds() - begin;
   *out = e;
   e = NULL;
 done:

@@ -2,7 +2,7 @@
  *
  * config.json:
  *
- *   {"format": 4, "vgg": version,
+ *   {"format": 5, "vgg": version,
  *    "arch":   {"title", "ratio", "input": [c, h, w], "classes", "hidden", "dropout",
  *               "batch_norm", "lrn", "head", "window"},
  *    "recipe": {"name", "from", "seed", "max_steps", "save_seconds", and settings.def's},
@@ -24,7 +24,7 @@
 #include "base/file.h"
 #include "train/recipe.h"
 
-enum { FORMAT = 4, MAX_CONFIG_BYTES = 1 << 20 };
+enum { FORMAT = 5, MAX_CONFIG_BYTES = 1 << 20 };
 
 /* ---- from options ---------------------------------------------------------------------------- */
 

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/recipe.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "op/rule.h"
 
-#define RECIPE(title, line, ...) {.name = #title, .about = line, .settings = __VA_ARGS__},
+#define RECIPE(title, line, ...) {.name = title, .about = line, .settings = __VA_ARGS__},
 static const recipe recipes[] = {
 #include "train/recipes.def"
 };
 #undef RECIPE
 enum { NUM_RECIPES = sizeof recipes / sizeof *recipes };
 
-#define RECIPE(name, ...) " " #name
+#define RECIPE(name, ...) " " name
 static const char recipe_names[] =
 #include "train/recipes.def"
     ;
@@ -29,20 +30,40 @@ vgg_status recipe_find(const char *name, const recipe **out, vgg_error *err) {
   return err_set(err, VGG_BAD_VALUE, "recipe '%s': unknown, wanted one of:%s", name, recipe_names);
 }
 
+/* ---- of which net ---------------------------------------------------------------------------- */
+
 static bool is_alexnet(const vgg_arch *arch) {
   return arch && strcmp(vgg_arch_title(arch), "alexnet") == 0;
 }
 
-/* Plain SGD from the tutorial's weights trains nets as deep as its own, and stalls on deeper ones.
- */
-const char *vgg_recipe_default(const vgg_arch *arch, bool from) {
-  enum { VGG11_CONVOLUTIONS = 8 };
-  int convolutions = 0;
-  if (from) return "finetune";
-  for (int i = 0; i < vgg_arch_num_layers(arch); i++)
-    convolutions += vgg_arch_layer(arch, i)->type == VGG_LAYER_CONV;
-  return convolutions <= VGG11_CONVOLUTIONS ? "d2l" : "torchvision";
+/* At any width, and also where its conv_arch was written out: as the tutorial does. */
+static bool is_vgg11(const vgg_arch *arch) {
+  static const char *const features[] = {
+      "conv1_1", "relu1_1", "pool1",   "conv2_1", "relu2_1", "pool2",   "conv3_1",
+      "relu3_1", "conv3_2", "relu3_2", "pool3",   "conv4_1", "relu4_1", "conv4_2",
+      "relu4_2", "pool4",   "conv5_1", "relu5_1", "conv5_2", "relu5_2", "pool5"};
+  const int count = sizeof features / sizeof *features;
+  for (int i = 0; i < count; i++) {
+    const vgg_layer *layer = vgg_arch_layer(arch, i);
+    if (!layer || strcmp(layer->name, features[i]) != 0) return false;
+  }
+  return vgg_arch_layer(arch, count)->block == 0;
 }
+
+/* Plain SGD from the tutorial's weights is for the tutorials' nets: it stalls on deeper ones. */
+const char *vgg_recipe_default(const vgg_arch *arch, bool from) {
+  if (from) return "finetune";
+  return is_vgg11(arch) || is_alexnet(arch) ? "d2l" : "torchvision";
+}
+
+const char *vgg_recipe_net(const char *name, vgg_arch_options *options) {
+  const recipe *r;
+  if (recipe_find(name, &r, NULL) != VGG_OK || !r->net) return NULL;
+  *options = r->net_options;
+  return r->net;
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
 
 /* Momentum .9 makes steps ten times as long; see op/rules.def. */
 static void change_optimizer(settings *s, const char *optimizer) {
@@ -60,6 +81,9 @@ vgg_status recipe_settings(const recipe *r, const vgg_arch *arch, const vgg_trai
                            settings *out, vgg_error *err) {
   *out = r->settings;
   if (r->lr_alexnet > 0 && is_alexnet(arch)) out->lr = r->lr_alexnet;
+  if (r->lr_norms > 0 && arch && vgg_arch_get_options(arch)->batch_norm) out->lr = r->lr_norms;
+  if (r->augment_grey && arch && vgg_arch_get_options(arch)->input.c == 1)
+    snprintf(out->augment, sizeof out->augment, "%s", r->augment_grey);
   if (o && o->run.optimizer) change_optimizer(out, o->run.optimizer);
   if (o && o->lr > 0) out->head_lr *= o->lr / out->lr;
   out->lr = settings_round(out->lr);
@@ -85,5 +109,6 @@ vgg_status vgg_recipe_options(const char *name, const vgg_arch *arch, vgg_train_
   *out = (vgg_train_options){.recipe = r->name};
   settings_to_options(&r->settings, out); /* its words are static */
   out->lr = s.lr;
+  if (strcmp(s.augment, r->settings.augment) != 0) out->augment = r->augment_grey;
   return VGG_OK;
 }

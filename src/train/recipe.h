@@ -10,8 +10,11 @@
 typedef struct recipe {
   const char *name, *about;
   settings settings;
-  double lr_alexnet; /* 0: as of other nets */
-  bool test_chooses; /* `best` by the test set where data has no validation set */
+  double lr_alexnet, lr_norms; /* of nets with batch norm; 0: as of others */
+  const char *augment_grey;    /* of nets that see no colours; NULL: as of others */
+  bool test_chooses;           /* `best` by the test set where data has no validation set */
+  const char *net;             /* where nobody names one; NULL: no net of its own */
+  vgg_arch_options net_options;
 } recipe;
 
 /* Fails with VGG_BAD_VALUE, naming those that there are. */

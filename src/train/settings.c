@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/eval_views.h"
 #include "net/net.h"
 #include "op/rule.h"
 #include "train/class_weights.h"
@@ -134,7 +135,9 @@ static vgg_status check_words(const settings *s, vgg_error *err) {
   if (!net_init_find(s->init))
     return err_set(err, VGG_BAD_VALUE, "init '%s': unknown, wanted one of:%s", s->init,
                    net_init_names());
-  return class_weights_check(s->class_weights, err);
+  views ignored;
+  const vgg_status status = views_parse(s->views, &ignored, err);
+  return status == VGG_OK ? class_weights_check(s->class_weights, err) : status;
 }
 
 vgg_status settings_check(const settings *s, vgg_error *err) {

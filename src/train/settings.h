@@ -21,6 +21,7 @@ typedef struct settings {
   int micro_batch;   /* 0: the batch at once */
   int early_stop;    /* 0: never */
   char augment[128]; /* "" or "none": none */
+  char views[128];   /* of the model's evaluation; "" or "none": one */
   double label_smoothing;
 } settings;
 

@@ -27,6 +27,7 @@ static const char *make_file(const tiny *t, const char *text, int classes, const
 
 static vgg_train_options options_from(const char *from) {
   vgg_train_options options = tiny_options(NULL);
+  options.recipe = NULL;
   options.from = from;
   options.epochs = 3;
   options.run.batch = TINY_BATCH;

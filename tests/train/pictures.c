@@ -409,7 +409,8 @@ static double fashion_run(const fashion *f, const char *name, const char *spec, 
   char out[128];
   snprintf(out, sizeof out, "%s/%s", f->dir.dir, name);
   const vgg_run_data data = open_data(spec, 0, &train, &held, &unasked);
-  const vgg_train_options options = {.lr = .02,
+  const vgg_train_options options = {.recipe = "d2l",
+                                     .lr = .02,
                                      .epochs = 2,
                                      .seed = 1,
                                      .max_steps = steps,

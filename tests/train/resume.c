@@ -264,11 +264,11 @@ static void broken_runs(void **state) {
   assert_int_equal(try_resume(&t, "none", &err), VGG_NO_INPUT);
   tiny_train(tiny_create(&t, "run", tiny_options(NULL)), 5);
   char *config = tiny_read(&t, "run", "config.json");
-  put(&t, "run/config.json", "{\"format\": 4");
+  put(&t, "run/config.json", "{\"format\": 5");
   assert_int_equal(try_resume(&t, "run", &err), VGG_BAD_CONTENT);
-  put(&t, "run/config.json", "{\"format\": 3}");
+  put(&t, "run/config.json", "{\"format\": 4}");
   assert_int_equal(try_resume(&t, "run", &err), VGG_BAD_CONTENT);
-  assert_non_null(strstr(err.message, "format 4"));
+  assert_non_null(strstr(err.message, "format 5"));
   put(&t, "run/config.json", config);
   assert_int_equal(rename(tiny_path(&t, "run/last.safetensors"), tiny_path(&t, "kept")), 0);
   assert_int_equal(try_resume(&t, "run", &err), VGG_NO_INPUT);

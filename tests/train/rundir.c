@@ -168,7 +168,8 @@ static void defaults_of_d2l(void **state) {
   (void)state;
   tiny t;
   tiny_open(&t, PICTURES, TESTS);
-  vgg_trainer *trainer = tiny_create(&t, "run", (vgg_train_options){.run.backend = "reference"});
+  vgg_trainer *trainer =
+      tiny_create(&t, "run", (vgg_train_options){.recipe = "d2l", .run.backend = "reference"});
   const vgg_train_options *o = vgg_trainer_options(trainer);
   assert_true(o->lr == .05 && o->epochs == 10 && o->run.batch == 128 && o->seed == 0);
   vgg_trainer_close(trainer);

@@ -73,7 +73,11 @@ static void which_recipe_without_a_word(void **state) {
   (void)state;
   assert_string_equal(default_for("vgg11", false), "d2l");
   assert_string_equal(default_for("alexnet", false), "d2l");
-  assert_string_equal(default_for("1x16,1x32,2x64", false), "d2l");
+  assert_string_equal(default_for("((1, 16), (1, 32), (2, 64), (2, 128), (2, 128))", false), "d2l");
+  assert_string_equal(default_for("1x16,1x32,2x64", false), "torchvision");
+  assert_string_equal(default_for("1x16,1x32,2x64,2x128,2x128,1x64", false), "torchvision");
+  assert_string_equal(default_for("vgg11_bn", false), "torchvision");
+  assert_string_equal(default_for("vgg11_lrn", false), "torchvision");
   assert_string_equal(default_for("vgg13", false), "torchvision");
   assert_string_equal(default_for("vgg16", false), "torchvision");
   assert_string_equal(default_for("vgg19", false), "torchvision");

@@ -92,6 +92,7 @@ void tiny_close(tiny *t) {
 
 vgg_train_options tiny_options(const char *out) {
   return (vgg_train_options){
+      .recipe = "d2l",
       .lr = .05,
       .epochs = 2,
       .seed = 5,
