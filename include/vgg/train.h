@@ -97,7 +97,8 @@ typedef struct vgg_train_options {
   const char *views;      /* how the model is to be evaluated in the end, as vgg_evaluate_views has
                              it; a run's own evaluations are of one view [none] */
   double label_smoothing; /* this share of every target goes to all classes alike; below 1 [none] */
-  int micro_batch;     /* a step takes so many images at a time and adds their gradients up [all] */
+  int micro_batch;     /* a step takes so many images at a time and adds their gradients up; batch
+                          norms then have the statistics of so many, which is said [all] */
   double ema;          /* evaluated and saved as best is a moving average of the weights, in which
                           the newest counts 1 - min(ema, (1 + step) / (10 + step)) [none] */
   int epochs;          /* [10] */

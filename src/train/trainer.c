@@ -132,6 +132,10 @@ static vgg_status make_engines(vgg_trainer *t, vgg_error *err) {
   config_note_plan(&t->config, p);
   const vgg_preprocess *rule = &t->model->preprocess;
   if (rule->std[0] > 0) engine_normalise(t->below ? t->below : t->engine, rule->mean, rule->std);
+  if (sums && t->config.settings.micro_batch < t->config.settings.batch &&
+      t->model->arch->options.batch_norm)
+    trainer_say(t, "batch norm: means and variances are those of %d pictures at a time, not of %d",
+                t->config.settings.micro_batch, t->config.settings.batch);
   if (sums) t->sums = mem_alloc(p->gradients);
   return sums && !t->sums ? err_no_memory(err, "sums of gradients", p->gradients) : VGG_OK;
 }

@@ -54,11 +54,43 @@ static void options_change_a_recipe(void **state) {
   REFUSED("schedule 'cosinus'", .schedule = "cosinus");
   REFUSED("init 'zeros'", .init = "zeros");
   REFUSED("class weights '1,x'", .class_weights = "1,x");
+  REFUSED("views 'flop'", .views = "flop");
   REFUSED("ema 1", .ema = 1);
   REFUSED("lr gamma 2", .lr_gamma = 2);
   REFUSED("micro batch 129", .micro_batch = 129);
   REFUSED("patience 0: wanted 1 or more", .patience = -3);
 #undef REFUSED
+}
+
+/* What a recipe has for this net and not for others. */
+static settings settings_for(const char *name, const char *net, const vgg_arch_options *options) {
+  const recipe *r;
+  settings s;
+  vgg_arch *arch;
+  assert_int_equal(vgg_arch_from_text(net, options, &arch, NULL), VGG_OK);
+  assert_int_equal(recipe_find(name, &r, NULL), VGG_OK);
+  assert_int_equal(recipe_settings(r, arch, NULL, &s, NULL), VGG_OK);
+  vgg_arch_close(arch);
+  return s;
+}
+
+static void recipes_look_at_the_net(void **state) {
+  (void)state;
+  const vgg_arch_options colour = {.input = {3, 224, 224}}, grey = {.input = {1, 224, 224}};
+  const vgg_arch_options norms = {.batch_norm = true};
+  assert_true(settings_for("d2l", "vgg11", NULL).lr == .05);
+  assert_true(settings_for("d2l", "alexnet", NULL).lr == .01);
+  assert_true(settings_for("torchvision", "vgg19", NULL).lr == .01);
+  assert_true(settings_for("torchvision", "vgg19_bn", NULL).lr == .1);
+  assert_true(settings_for("torchvision", "1x8,1x8", &norms).lr == .1);
+  assert_string_equal(settings_for("torchvision", "vgg19", &colour).augment, "crop,flip");
+  assert_string_equal(settings_for("paper", "D", &colour).augment, "jitter,flip,pca");
+  assert_string_equal(settings_for("paper", "D", &grey).augment, "jitter,flip");
+  vgg_arch_options own;
+  assert_null(vgg_recipe_net("paper", &own));
+  assert_null(vgg_recipe_net("cake", &own));
+  assert_string_equal(vgg_recipe_net("best-fashion", &own), "2x64,2x128,2x256");
+  assert_true(own.batch_norm && own.input.h == 28 && own.hidden == 512);
 }
 
 static const char *default_for(const char *net, bool from) {
@@ -148,6 +180,32 @@ static void parts_of_a_batch(void **state) {
     vgg_trainer_close(trainer);
   }
   vgg_trainer_close(whole);
+  tiny_close(&t);
+}
+
+/* The statistics of batch norms are not the batch's then, which is said. */
+static void parts_with_batch_norm(void **state) {
+  (void)state;
+  tiny t;
+  tiny_open(&t, 23, 9);
+  const vgg_arch_options net = {
+      .input = {1, 8, 8}, .classes = 10, .hidden = TINY_HIDDEN, .batch_norm = true};
+  vgg_arch *plain = t.arch;
+  assert_int_equal(vgg_arch_from_text("1x4,1x8", &net, &t.arch, NULL), VGG_OK);
+  for (int parts = 0; parts < 3; parts++) {
+    vgg_train_options options = tiny_options(NULL);
+    options.micro_batch = parts < 2 ? 2 * parts : TINY_BATCH;
+    vgg_trainer *trainer = tiny_create(&t, (const char *[]){"all", "two", "four"}[parts], options);
+    const char *note = vgg_trainer_note(trainer, 0);
+    if (parts == 1)
+      assert_string_equal(
+          note, "batch norm: means and variances are those of 2 pictures at a time, not of 4");
+    else
+      assert_null(note);
+    vgg_trainer_close(trainer);
+  }
+  vgg_arch_close(t.arch);
+  t.arch = plain;
   tiny_close(&t);
 }
 
@@ -331,9 +389,11 @@ static void stall(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_change_a_recipe),
+      cmocka_unit_test(recipes_look_at_the_net),
       cmocka_unit_test(which_recipe_without_a_word),
       cmocka_unit_test(schedules),
       cmocka_unit_test(parts_of_a_batch),
+      cmocka_unit_test(parts_with_batch_norm),
       cmocka_unit_test(average_of_the_weights),
       cmocka_unit_test(plateau),
       cmocka_unit_test(early_stop),
