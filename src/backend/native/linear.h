@@ -2,16 +2,16 @@
  *
  * Linear layers in fp32, straight from the masters w [K][C].
  *
- * Many images: all three directions are one product of packed factors, tile by tile:
+ * Many images: all three directions are one product, tile by tile:
  *
  *     c [rows][wide]  (+)=  sum over t of  a[t][row] * b[t][column]
  *
- *     forward        y^T [K][n]   a: rows of w        b: x transposed     t: units in
- *     backward-data  dx  [n][C]   a: rows of dy       b: rows of w        t: units out
- *     gradient       dw  [K][C]   a: dy transposed    b: rows of x        t: images
+ *     forward        y^T [K][n]   a: rows of w        b: x transposed       t: units in
+ *     backward-data  dx  [n][C]   a: rows of dy       b: w as it lies       t: units out
+ *     gradient       dw  [K][C]   a: dy transposed    b: rows of x          t: images
  *
  *     a [depth / 16][rows of a whole tile][16]    lines of a row, so that packing w only copies
- *     b [depth][wide]
+ *     b [depth][wide], or rows that lie further apart
  *
  * Few images: every weight is used once or twice, so nothing pays that moves it first. Forward then
  * takes dot products along the rows as they lie, a register holding as many partial sums as it has
@@ -36,17 +36,28 @@ enum { LINEAR_GROUP = 16 }; /* steps of the depth whose factors a lie together *
 typedef struct linear_ahead {
   const char *at;
   size_t jump;
-  int rows, lines;
+  int rows, lines, each;
 } linear_ahead;
 
+/* A factor a that is packed meanwhile: with every group of the depth the next of `groups` groups,
+ * of each of `rows` rows, which lie `step` floats apart. */
+typedef struct linear_copy {
+  const float *from;
+  float *to;
+  size_t step;
+  int rows, groups;
+} linear_copy;
+
 typedef struct linear_tile {
-  int rows; /* at most a whole tile's */
+  int rows;  /* at most a whole tile's */
+  bool half; /* only the first half of the columns */
   int depth;
   const float *a, *b;
   float *c;
-  size_t c_step; /* floats from row to row */
-  bool add;      /* to what c holds */
+  size_t b_step, c_step; /* floats from row to row; of a packed b: wide */
+  bool add;              /* to what c holds */
   linear_ahead ahead;
+  linear_copy copy;
 } linear_tile;
 
 typedef struct linear_dot {
@@ -70,10 +81,11 @@ typedef struct linear_kernels {
   const unsigned char *dot_units; /* [dot_images] */
   void (*tile)(const linear_tile *t);
   void (*dot)(const linear_dot *d);
+  /* Copies past the caches. */
+  void (*stream)(size_t count, const float *from, float *to);
   /* Packing, from fp32 or bf16, `step` values from row to row of the source: a of `rows` rows,
    * `depth` columns of each; b of `columns` columns, zeros up to a whole strip's; b of rows,
-   * turned.
-   */
+   * turned, where half a strip is enough half as wide. */
   void (*pack_a)(bool bf16, int rows, size_t depth, const void *from, size_t step, float *a);
   void (*pack_b)(bool bf16, size_t columns, size_t depth, const void *from, size_t step, float *b);
   void (*pack_b_transposed)(bool bf16, size_t rows, size_t depth, const void *from, size_t step,

@@ -31,52 +31,54 @@ INLINE void transpose(vec m[VEC]) {
 
 #include "backend/native/linear_rows.h"
 
-static void tile(const linear_tile *t) {
+INLINE void tile_rows(int vectors, const linear_tile *t) {
   switch (t->rows) {
     case 1:
-      tile_of(1, t);
+      tile_of(1, vectors, t);
       break;
     case 2:
-      tile_of(2, t);
+      tile_of(2, vectors, t);
       break;
     case 3:
-      tile_of(3, t);
+      tile_of(3, vectors, t);
       break;
     case 4:
-      tile_of(4, t);
+      tile_of(4, vectors, t);
       break;
     case 5:
-      tile_of(5, t);
+      tile_of(5, vectors, t);
       break;
     case 6:
-      tile_of(6, t);
+      tile_of(6, vectors, t);
       break;
     case 7:
-      tile_of(7, t);
+      tile_of(7, vectors, t);
       break;
     case 8:
-      tile_of(8, t);
+      tile_of(8, vectors, t);
       break;
     case 9:
-      tile_of(9, t);
+      tile_of(9, vectors, t);
       break;
     case 10:
-      tile_of(10, t);
+      tile_of(10, vectors, t);
       break;
     case 11:
-      tile_of(11, t);
+      tile_of(11, vectors, t);
       break;
     case 12:
-      tile_of(12, t);
+      tile_of(12, vectors, t);
       break;
     case 13:
-      tile_of(13, t);
+      tile_of(13, vectors, t);
       break;
     default:
-      tile_of(ROWS, t);
+      tile_of(ROWS, vectors, t);
       break;
   }
 }
+
+static void tile(const linear_tile *t) { t->half ? tile_rows(1, t) : tile_rows(2, t); }
 
 static const unsigned char dot_units[] = {8, 8, 7, 6, 5, 4, 3, 3};
 
@@ -121,6 +123,7 @@ const linear_kernels linear_avx512 = {.name = "linear_fp32_avx512",
                                       .dot_units = dot_units,
                                       .tile = tile,
                                       .dot = dot,
+                                      .stream = stream,
                                       .pack_a = pack_a,
                                       .pack_b = pack_b,
                                       .pack_b_transposed = pack_b_transposed};

@@ -49,9 +49,10 @@ typedef struct purpose {
 } purpose;
 
 /* A row of a tile, the weights at `at` and following. */
-static bool use_row(const purpose *p, const float *row, size_t at, size_t count) {
+static bool use_row(const linear_kernels *k, const purpose *p, const float *row, size_t at,
+                    size_t count) {
   if (p->dw) {
-    memcpy(p->dw + at, row, count * sizeof *row);
+    k->stream(count, row, p->dw + at);
     return true;
   }
   if (!p->update) return finite_all(row, count);
@@ -69,7 +70,6 @@ static bool gradient_columns(const linear_stage *s, const stage_io *io, const pu
   const stage_spec *d = &s->base.spec;
   const size_t n = (size_t)io->n, C = (size_t)d->C, K = (size_t)d->K;
   const size_t wide = (size_t)k->wide, rows = (size_t)k->rows, strips = linear_parts(count, wide);
-  const float *target = p->dw ? p->dw : io->w;
   float *x = scratch, *tile = x + strips * n * wide;
   bool finite = true;
   for (size_t strip = 0; strip < strips; strip++)
@@ -79,18 +79,19 @@ static bool gradient_columns(const linear_stage *s, const stage_io *io, const pu
   for (size_t unit = 0; unit < K; unit += rows) {
     const size_t units = linear_least(rows, K - unit);
     for (size_t strip = 0; strip < strips; strip++) {
-      const linear_tile t = {
-          .rows = (int)units,
-          .depth = (int)n,
-          .a = (const float *)io->workspace + unit / rows * panel_floats(s, n),
-          .b = x + strip * n * wide,
-          .c = tile + strip * wide,
-          .c_step = strips * wide,
-          .ahead = linear_share(s, target + (unit + rows) * C + c, rows, count, strip, strips, n)};
+      const linear_tile t = {.rows = (int)units,
+                             .depth = (int)n,
+                             .a = (const float *)io->workspace + unit / rows * panel_floats(s, n),
+                             .b = x + strip * n * wide,
+                             .b_step = wide,
+                             .c = tile + strip * wide,
+                             .c_step = strips * wide,
+                             .ahead = linear_share(s, io->w + (unit + rows) * C + c,
+                                                   p->dw ? 0 : rows, count, strip, strips, n)};
       k->tile(&t);
     }
     for (size_t u = 0; u < units; u++)
-      finite &= use_row(p, tile + u * strips * wide, (unit + u) * C + c, count);
+      finite &= use_row(k, p, tile + u * strips * wide, (unit + u) * C + c, count);
   }
   return finite;
 }

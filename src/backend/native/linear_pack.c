@@ -16,12 +16,13 @@ linear_range linear_range_of(size_t count) {
 linear_ahead linear_share(const linear_stage *s, const float *at, size_t rows, size_t width,
                           size_t call, size_t calls, size_t depth) {
   enum { LINE = 16 };
-  const size_t C = (size_t)s->base.spec.C, each = linear_parts(rows, calls), first = call * each;
-  const size_t lines = linear_parts(linear_parts(width, LINE), linear_parts(depth, LINEAR_GROUP));
+  const size_t C = (size_t)s->base.spec.C, share = linear_parts(rows, calls), first = call * share;
+  const size_t mine = first < rows ? linear_least(share, rows - first) : 0;
   return (linear_ahead){.at = (const char *)(at + first * C),
                         .jump = C * sizeof *at,
-                        .rows = first < rows ? (int)linear_least(each, rows - first) : 0,
-                        .lines = (int)lines};
+                        .rows = (int)mine,
+                        .lines = (int)linear_parts(width, LINE),
+                        .each = (int)linear_parts(mine, linear_parts(depth, LINEAR_GROUP))};
 }
 
 /* `count` values from the place `at` on. */

@@ -19,43 +19,66 @@ enum { WIDE = 2 * VEC, MOST_ROWS = 14, MOST_SUMS = 25 };
 
 INLINE void fetch(linear_ahead *ahead) {
   enum { LINE = 64 };
-  for (int i = 0; i < ahead->rows; i++)
+  for (int i = ahead->rows < ahead->each ? ahead->rows : ahead->each; i > 0; i--) {
     for (int line = 0; line < ahead->lines; line++)
-      __builtin_prefetch(ahead->at + (size_t)i * ahead->jump + line * LINE, 0, 2);
-  ahead->at += ahead->lines * LINE;
+      __builtin_prefetch(ahead->at + line * LINE, 0, 2);
+    ahead->at += ahead->jump;
+    ahead->rows--;
+  }
+}
+
+INLINE void copy_group(linear_copy *copy) {
+  if (copy->groups-- <= 0) return;
+  for (int i = 0; i < copy->rows; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < LINEAR_GROUP; j += VEC)
+      store(copy->to + i * LINEAR_GROUP + j, load(copy->from + (size_t)i * copy->step + j));
+  copy->from += LINEAR_GROUP;
+  copy->to += ROWS * LINEAR_GROUP;
 }
 
 /* One step of the depth. */
-INLINE void multiply(int rows, const float *a, const float *b, vec acc[][2]) {
-  const vec b0 = load(b), b1 = load(b + VEC);
+INLINE void multiply(int rows, int vectors, const float *a, const float *b, vec acc[][2]) {
+  vec y[2];
+#pragma GCC unroll 2
+  for (int v = 0; v < vectors; v++) y[v] = load(b + v * VEC);
 #pragma GCC unroll 14
   for (int i = 0; i < rows; i++) {
     const vec x = splat(a[i * LINEAR_GROUP]);
-    acc[i][0] = fmadd(x, b0, acc[i][0]);
-    acc[i][1] = fmadd(x, b1, acc[i][1]);
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) acc[i][v] = fmadd(x, y[v], acc[i][v]);
   }
 }
 
-INLINE void tile_of(int rows, const linear_tile *t) {
+INLINE void tile_of(int rows, int vectors, const linear_tile *t) {
   vec acc[MOST_ROWS][2];
 #pragma GCC unroll 14
-  for (int i = 0; i < rows; i++) {
-    acc[i][0] = t->add ? load(t->c + (size_t)i * t->c_step) : splat(0);
-    acc[i][1] = t->add ? load(t->c + (size_t)i * t->c_step + VEC) : splat(0);
-  }
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++)
+      acc[i][v] = t->add ? load(t->c + (size_t)i * t->c_step + v * VEC) : splat(0);
   const float *a = t->a, *b = t->b;
+  const size_t step = t->b_step;
   linear_ahead ahead = t->ahead;
+  linear_copy copy = t->copy;
   int left = t->depth;
   for (; left >= LINEAR_GROUP; left -= LINEAR_GROUP, a += ROWS * LINEAR_GROUP) {
     fetch(&ahead);
-    for (int lane = 0; lane < LINEAR_GROUP; lane++, b += WIDE) multiply(rows, a + lane, b, acc);
+    copy_group(&copy);
+    for (int lane = 0; lane < LINEAR_GROUP; lane++, b += step)
+      multiply(rows, vectors, a + lane, b, acc);
   }
-  for (int lane = 0; lane < left; lane++, b += WIDE) multiply(rows, a + lane, b, acc);
+  for (int lane = 0; lane < left; lane++, b += step) multiply(rows, vectors, a + lane, b, acc);
 #pragma GCC unroll 14
-  for (int i = 0; i < rows; i++) {
-    store(t->c + (size_t)i * t->c_step, acc[i][0]);
-    store(t->c + (size_t)i * t->c_step + VEC, acc[i][1]);
-  }
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) store(t->c + (size_t)i * t->c_step + v * VEC, acc[i][v]);
+}
+
+/* A value that several products share: loaded once, not by each of them. */
+INLINE vec held(vec x) {
+  __asm__("" : "+v"(x));
+  return x;
 }
 
 /* One vector of the units in; `lanes`: those that exist. */
@@ -69,7 +92,7 @@ INLINE void dot_step(int images, int units, const linear_dot *d, int at, lane_ma
   }
 #pragma GCC unroll 8
   for (int i = 0; i < images; i++) {
-    const vec x = load(d->x + (size_t)i * d->x_step + at);
+    const vec x = held(load(d->x + (size_t)i * d->x_step + at));
 #pragma GCC unroll 8
     for (int u = 0; u < units; u++) acc[u * images + i] = fmadd(w[u], x, acc[u * images + i]);
   }
@@ -90,6 +113,14 @@ INLINE void dot_of(int images, int units, const linear_dot *d) {
 #pragma GCC unroll 25
   for (int i = 0; i < images * units; i++)
     store(d->sums + (size_t)(i / images) * d->sums_step + (size_t)(i % images) * VEC, acc[i]);
+}
+
+static void stream(size_t count, const float *from, float *to) {
+  size_t i = 0;
+  if ((uintptr_t)to % sizeof(vec) == 0)
+    for (; i + VEC <= count; i += VEC)
+      store_value(false, true, (lane_mask)ALL_LANES, to, (ptrdiff_t)i, load(from + i));
+  memcpy(to + i, from + i, (count - i) * sizeof *to);
 }
 
 /* ---- packing --------------------------------------------------------------------------------- */
@@ -138,8 +169,9 @@ static void pack_b(bool bf16, size_t columns, size_t depth, const void *from, si
 /* VEC rows and columns at a time. */
 INLINE void pack_columns(bool bf16, size_t rows, size_t depth, const void *from, size_t step,
                          float *b) {
+  const size_t wide = rows > VEC ? WIDE : VEC;
   for (size_t t = 0; t < depth; t += VEC)
-    for (size_t r = 0; r < WIDE; r += VEC) {
+    for (size_t r = 0; r < wide; r += VEC) {
       const lane_mask lanes = lanes_of((int)(depth - t), 0);
       vec m[VEC];
 #pragma GCC unroll 16
@@ -148,7 +180,7 @@ INLINE void pack_columns(bool bf16, size_t rows, size_t depth, const void *from,
       transpose(m);
 #pragma GCC unroll 16
       for (size_t i = 0; i < VEC; i++)
-        if (t + i < depth) store(b + (t + i) * WIDE + r, m[i]);
+        if (t + i < depth) store(b + (t + i) * wide + r, m[i]);
     }
 }
 

@@ -19,54 +19,132 @@
 #include "base/memory.h"
 
 enum {
-  DEPTH = 256, /* of a block: a strip of b fits the nearest cache */
-  STRIPS = 8,  /* of dx in a block, so that its part of the weights fits the second-level cache */
-  MOST_IMAGES = 256 /* of x that forward takes at a time, for the same reason */
+  DEPTH = 256,         /* of forward's blocks: a strip of b fits the nearest cache */
+  DATA_DEPTH = 512,    /* of dx's, which are weights as they lie: ... */
+  FEW_PANELS = 3,      /* ... of so many panels of dy, memory sets the pace, ... */
+  FEW_DATA_DEPTH = 64, /* ... and what is fetched ahead has to stay in few sets of the cache */
+  STRIPS = 8,          /* of dx in a block */
+  MOST_IMAGES = 256    /* of x that forward takes at a time: they fit the second-level cache */
 };
 
 static float *scratch_of(const linear_stage *s, const stage_io *io) {
   return (float *)io->workspace + s->shared + (size_t)omp_get_thread_num() * s->scratch;
 }
 
+/* Units of a tile: so few that every thread has some. */
+static size_t forward_rows(const linear_stage *s) {
+  const size_t K = (size_t)s->base.spec.K, threads = (size_t)s->base.env.threads;
+  return linear_least((size_t)s->kernels->rows, linear_parts(K, threads));
+}
+
 /* ---- forward, many images -------------------------------------------------------------------- */
 
-/* One tile of w, depth first .. first + depth - 1, with all of x^T. `next`: the same of the tile
- * that follows, fetched meanwhile. */
-static void forward_tile(const linear_stage *s, const float *w, const float *next, int rows,
-                         size_t first, size_t depth, const float *xt, size_t strips, float *a,
-                         float *yt) {
+/* x^T [strips][C][wide], the last strip half as wide where that is enough. */
+typedef struct turned {
+  size_t n, strips;
+  bool half;
+  float *xt, *yt; /* yt [K][strips][wide] */
+} turned;
+
+/* A thread's tiles of w, in order: some units change first, then the depth, then to other units. So
+ * rows of w are read on and on, and x^T is read once for those units. */
+typedef struct tile_walk {
+  const linear_stage *s;
+  const float *w;
+  size_t end, rows, some;    /* units; of a tile; of tiles between two steps of the depth */
+  size_t group, unit, first; /* the next tile's */
+} tile_walk;
+
+typedef struct walk_tile {
+  const float *w;
+  size_t first, depth, unit, rows; /* rows 0: behind the last */
+} walk_tile;
+
+static walk_tile walk_next(tile_walk *walk) {
+  const size_t C = (size_t)walk->s->base.spec.C;
+  if (walk->group >= walk->end) return (walk_tile){.w = walk->w};
+  const walk_tile t = {.w = walk->w + walk->unit * C + walk->first,
+                       .first = walk->first,
+                       .depth = linear_least(DEPTH, C - walk->first),
+                       .unit = walk->unit,
+                       .rows = linear_least(walk->rows, walk->end - walk->unit)};
+  walk->unit += walk->rows;
+  if (walk->unit < linear_least(walk->group + walk->some, walk->end)) return t;
+  walk->unit = walk->group;
+  walk->first += DEPTH;
+  if (walk->first < C) return t;
+  walk->group += walk->some;
+  walk->unit = walk->group;
+  walk->first = 0;
+  return t;
+}
+
+/* Groups begin .. of a tile that is to be packed. */
+static linear_copy copy_of(const linear_stage *s, const walk_tile *t, size_t begin, size_t groups,
+                           float *a) {
+  return (linear_copy){.from = t->w + begin * LINEAR_GROUP,
+                       .to = a + begin * LINEAR_GROUP * (size_t)s->kernels->rows,
+                       .step = (size_t)s->base.spec.C,
+                       .rows = (int)t->rows,
+                       .groups = (int)groups};
+}
+
+/* One tile of w, packed in a[0], with all of x^T. Meanwhile the next is packed in a[1] and the one
+ * after that fetched. */
+static void forward_tile(const tile_walk *walk, const turned *x, const walk_tile t[3],
+                         float *const a[2]) {
+  const linear_stage *s = walk->s;
   const linear_kernels *k = s->kernels;
-  const size_t C = (size_t)s->base.spec.C, wide = (size_t)k->wide;
-  k->pack_a(false, rows, depth, w, C, a);
-  for (size_t strip = 0; strip < strips; strip++) {
-    const linear_tile t = {
-        .rows = rows,
-        .depth = (int)depth,
-        .a = a,
-        .b = xt + (strip * C + first) * wide,
-        .c = yt + strip * wide,
+  const size_t C = (size_t)s->base.spec.C, wide = (size_t)k->wide, strips = x->strips;
+  const size_t groups = linear_least(t[0].depth, t[1].depth) / LINEAR_GROUP;
+  const size_t each = linear_parts(groups, strips);
+  for (size_t strip = 0, done = 0; strip < strips; strip++, done += each) {
+    const bool half = x->half && strip + 1 == strips;
+    const size_t step = half ? wide / 2 : wide;
+    const linear_tile tile = {
+        .rows = (int)t[0].rows,
+        .half = half,
+        .depth = (int)t[0].depth,
+        .a = a[0],
+        .b = x->xt + strip * C * wide + t[0].first * step,
+        .b_step = step,
+        .c = x->yt + t[0].unit * strips * wide + strip * wide,
         .c_step = strips * wide,
-        .add = first > 0,
-        .ahead = linear_share(s, next, (size_t)k->rows, depth, strip, strips, depth)};
-    k->tile(&t);
+        .add = t[0].first > 0,
+        .ahead = linear_share(s, t[2].w, t[2].rows, t[2].depth, strip, strips, t[0].depth),
+        .copy =
+            copy_of(s, &t[1], done, done < groups ? linear_least(each, groups - done) : 0, a[1])};
+    k->tile(&tile);
+  }
+  const size_t rest = t[1].depth - groups * LINEAR_GROUP;
+  if (rest) {
+    const linear_copy c = copy_of(s, &t[1], groups, 0, a[1]);
+    k->pack_a(false, c.rows, rest, c.from, c.step, c.to);
   }
 }
 
-/* y^T [K][strips][wide] for this thread's units. */
-static void forward_units(const linear_stage *s, const stage_io *io, const float *xt, size_t strips,
-                          float *a, float *yt) {
-  const size_t C = (size_t)s->base.spec.C, K = (size_t)s->base.spec.K;
-  const size_t rows = (size_t)s->kernels->rows, row = strips * (size_t)s->kernels->wide;
+/* This thread's units. */
+static void forward_units(const linear_stage *s, const stage_io *io, const turned *x,
+                          float *scratch) {
+  const size_t C = (size_t)s->base.spec.C, K = (size_t)s->base.spec.K, rows = forward_rows(s);
   const linear_range tiles = linear_range_of(linear_parts(K, rows));
-  for (size_t c = 0; c < C; c += DEPTH)
-    for (size_t tile = tiles.begin; tile < tiles.end; tile++) {
-      const size_t k = tile * rows;
-      const float *w = io->w + k * C + c;
-      const bool last = tile + 1 == tiles.end;
-      const float *next = last ? io->w + tiles.begin * rows * C + c + DEPTH : w + rows * C;
-      forward_tile(s, w, next, (int)linear_least(rows, K - k), c, linear_least(DEPTH, C - c), xt,
-                   strips, a, yt + k * row);
-    }
+  if (tiles.begin == tiles.end) return;
+  tile_walk walk = {.s = s,
+                    .w = io->w,
+                    .end = linear_least(tiles.end * rows, K),
+                    .rows = rows,
+                    .some = x->strips > 1 ? 2 * rows : rows,
+                    .group = tiles.begin * rows,
+                    .unit = tiles.begin * rows};
+  float *a[2] = {scratch, scratch + DEPTH * (size_t)s->kernels->rows};
+  walk_tile t[3] = {walk_next(&walk), walk_next(&walk), walk_next(&walk)};
+  s->kernels->pack_a(false, (int)t[0].rows, t[0].depth, t[0].w, C, a[0]);
+  while (t[0].rows) {
+    forward_tile(&walk, x, t, a);
+    float *const packed = a[1];
+    a[1] = a[0], a[0] = packed;
+    t[0] = t[1], t[1] = t[2], t[2] = walk_next(&walk);
+  }
 }
 
 static void store_value(edge_type type, void *to, size_t at, float value) {
@@ -91,21 +169,23 @@ static void finish_units(const linear_stage *s, const stage_io *io, size_t first
 static void forward_many(const linear_stage *s, const stage_io *io, size_t first, size_t n) {
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
-  const size_t C = (size_t)d->C, wide = (size_t)k->wide, strips = linear_parts(n, wide);
-  float *xt = io->workspace, *yt = xt + strips * C * wide;
+  const size_t C = (size_t)d->C, wide = (size_t)k->wide;
+  turned x = {.n = n, .strips = linear_parts(n, wide), .xt = io->workspace};
+  x.yt = x.xt + x.strips * C * wide;
+  x.half = x.strips * wide - n >= wide / 2;
 #pragma omp parallel num_threads(s->base.env.threads)
   {
 #pragma omp for collapse(2) schedule(static)
-    for (size_t strip = 0; strip < strips; strip++)
+    for (size_t strip = 0; strip < x.strips; strip++)
       for (size_t c = 0; c < C; c += DEPTH)
         k->pack_b_transposed(
             d->x_type == EDGE_BF16, linear_least(wide, n - strip * wide),
             linear_least(DEPTH, C - c),
             (const char *)io->x + ((first + strip * wide) * C + c) * edge_size(d->x_type), C,
-            xt + (strip * C + c) * wide);
-    forward_units(s, io, xt, strips, scratch_of(s, io), yt);
+            x.xt + strip * C * wide + c * (x.half && strip + 1 == x.strips ? wide / 2 : wide));
+    forward_units(s, io, &x, scratch_of(s, io));
 #pragma omp barrier
-    finish_units(s, io, first, n, yt, strips * wide);
+    finish_units(s, io, first, n, x.yt, x.strips * wide);
   }
 }
 
@@ -248,43 +328,56 @@ static size_t panel_floats(const linear_stage *s) {
   return linear_round((size_t)s->base.spec.K, LINEAR_GROUP) * (size_t)s->kernels->rows;
 }
 
-/* Output columns of `strips` strips, for depth first .. first + depth - 1 of the units. */
-static void data_block(const linear_stage *s, const stage_io *io, size_t first, size_t depth,
-                       size_t strips, const float *b, const float *next, float *out) {
+/* A block of weights w: `depth` units from `first` on, `count` columns. `next`: the block that
+ * follows. */
+typedef struct data_part {
+  const float *w, *next;
+  size_t first, depth, count;
+} data_part;
+
+/* Factor b is a strip of weights as they lie; only one that is not whole is copied, for its zeros.
+ */
+static void data_block(const linear_stage *s, const stage_io *io, const data_part *part,
+                       float *copy, float *out) {
   const linear_kernels *k = s->kernels;
-  const size_t n = (size_t)io->n, rows = panel_rows(s, n), wide = (size_t)k->wide;
-  const size_t panels = linear_parts(n, rows);
-  for (size_t panel = 0; panel < panels; panel++)
-    for (size_t strip = 0; strip < strips; strip++) {
-      const linear_tile t = {
-          .rows = (int)linear_least(rows, n - panel * rows),
-          .depth = (int)depth,
-          .a = (const float *)io->workspace + panel * panel_floats(s) + first * (size_t)k->rows,
-          .b = b + strip * DEPTH * wide,
-          .c = out + panel * rows * STRIPS * wide + strip * wide,
-          .c_step = STRIPS * wide,
-          .add = first > 0,
-          .ahead = linear_share(s, next, depth, strips * wide, panel * strips + strip,
-                                panels * strips, depth)};
-      k->tile(&t);
-    }
+  const size_t n = (size_t)io->n, rows = panel_rows(s, n), C = (size_t)s->base.spec.C;
+  const size_t wide = (size_t)k->wide, strips = linear_parts(part->count, wide);
+  const size_t panels = linear_parts(n, rows), calls = panels * strips;
+  for (size_t call = 0; call < calls; call++) {
+    const size_t strip = call / panels, panel = call % panels;
+    const size_t columns = linear_least(wide, part->count - strip * wide);
+    const float *w = part->w + strip * wide;
+    if (columns < wide && panel == 0) k->pack_b(false, columns, part->depth, w, C, copy);
+    const linear_tile t = {
+        .rows = (int)linear_least(rows, n - panel * rows),
+        .depth = (int)part->depth,
+        .a = (const float *)io->workspace + panel * panel_floats(s) + part->first * (size_t)k->rows,
+        .b = columns < wide ? copy : w,
+        .b_step = columns < wide ? wide : C,
+        .c = out + panel * rows * STRIPS * wide + strip * wide,
+        .c_step = STRIPS * wide,
+        .add = part->first > 0,
+        .ahead = linear_share(s, part->next, part->depth, part->count, call, calls, part->depth)};
+    k->tile(&t);
+  }
 }
 
 /* dx's columns c .. c + count - 1. */
 static void data_columns(const linear_stage *s, const stage_io *io, size_t c, size_t count,
                          float *scratch) {
-  const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
-  const size_t C = (size_t)d->C, K = (size_t)d->K, wide = (size_t)k->wide;
-  const size_t strips = linear_parts(count, wide);
-  float *b = scratch, *out = b + STRIPS * DEPTH * wide;
-  for (size_t first = 0; first < K; first += DEPTH) {
-    const size_t depth = linear_least(DEPTH, K - first);
-    for (size_t strip = 0; strip < strips; strip++)
-      k->pack_b(false, linear_least(wide, count - strip * wide), depth,
-                io->w + first * C + c + strip * wide, C, b + strip * DEPTH * wide);
-    const float *next = first + DEPTH < K ? io->w + (first + DEPTH) * C + c : io->w + c + count;
-    data_block(s, io, first, depth, strips, b, next, out);
+  const size_t C = (size_t)d->C, K = (size_t)d->K, wide = (size_t)s->kernels->wide;
+  const bool scarce = (size_t)io->n <= FEW_PANELS * (size_t)s->kernels->rows;
+  const size_t depth = scarce ? FEW_DATA_DEPTH : DATA_DEPTH;
+  float *copy = scratch, *out = copy + DATA_DEPTH * wide;
+  for (size_t first = 0; first < K; first += depth) {
+    const float *w = io->w + first * C + c;
+    const data_part part = {.w = w,
+                            .next = first + depth < K ? w + depth * C : io->w + c + count,
+                            .first = first,
+                            .depth = linear_least(depth, K - first),
+                            .count = count};
+    data_block(s, io, &part, copy, out);
   }
   for (size_t i = 0; i < (size_t)io->n; i++) {
     const float *row = out + i * STRIPS * wide;
@@ -361,12 +454,12 @@ static void measure(linear_stage *s) {
   const size_t block = linear_most(panel * few_depth(s, panel), 2 * VERY_FEW * few_depth(s, 1));
   s->scratch = block + FEW_UNITS * panel * (size_t)k->lanes;
   if (n > (size_t)s->few) {
-    s->scratch = linear_most(s->scratch, DEPTH * (size_t)k->rows);
+    s->scratch = linear_most(s->scratch, 2 * DEPTH * (size_t)k->rows);
     s->shared = images * (C + K);
   }
   if (s->base.env.training) {
     if (d->need_dx) {
-      s->scratch = linear_most(s->scratch, STRIPS * wide * (DEPTH + n));
+      s->scratch = linear_most(s->scratch, DATA_DEPTH * wide + STRIPS * wide * n);
       s->shared = linear_most(s->shared, linear_parts(n, (size_t)k->rows) * panel_floats(s));
     }
     s->scratch = linear_most(s->scratch, linear_gradient_scratch(s));
@@ -399,7 +492,8 @@ vgg_status linear_prepare(const stage_spec *spec, const stage_env *env, stage **
   s->kernels = linear_kernels_for(env->isa);
   s->base.error_factor = s->kernels->error;
   s->pass = pass_kernels_for(env->isa);
-  s->few = 3 * s->kernels->dot_images; /* measured: from here on the other way is faster */
+  /* Measured: from here on the other way is faster, if there are units for some tiles. */
+  s->few = spec->K < FEW_UNITS ? 3 * s->kernels->dot_images : 8;
   measure(s);
   snprintf(s->base.detail, sizeof s->base.detail, "%s", s->kernels->name);
   *out = &s->base;
