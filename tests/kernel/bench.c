@@ -141,10 +141,13 @@ static double median_us(contender *c, int direction) {
   return sample_median(&c->samples[direction]) / c->io.n * 1e6;
 }
 
-/* Packing happens once a step and not at all in use; it has no part in the verdict. */
-static void print_repack(const char *layer, contender all[2]) {
-  printf("%-9s %-16s %9.1f %22s", layer, direction_names[REPACK], median_us(&all[0], REPACK), "");
-  if (all[1].stage) printf(" %9.1f", median_us(&all[1], REPACK));
+/* Packing happens once a step and not at all in use. It has no part in the verdict, nor has the sum
+ * of all that a step of training needs; `ratio`: whether there is a sense in one. */
+static void print_beside(const char *layer, const char *what, const contender all[2],
+                         const double us[2], bool ratio) {
+  printf("%-9s %-16s %9.1f %22s", layer, what, us[0], "");
+  if (all[1].stage) printf(" %9.1f", us[1]);
+  if (all[1].stage && ratio) printf(" %6.2f", us[1] / us[0]);
   printf("\n");
 }
 
@@ -186,14 +189,19 @@ static bool bench_stage(const check_options *o, report *r, const plan *p, int in
             contender_create(&all[1], "onednn", spec, &p->env, &e);
   share_masks(&all[0], p, index);
   const bool asked = all[0].stage && (!o->row || strstr(all[0].stage->detail, o->row));
+  double step[2] = {0};
   for (int d = 0; d < DIRECTIONS && ok && asked; d++) {
     if (d == DATA && !spec->need_dx) continue;
     ok = time_direction(all, &e, d, o->seconds);
-    if (ok && d == REPACK)
-      print_repack(name, all);
-    else if (ok)
+    if (!ok) break;
+    const double us[2] = {median_us(&all[0], d), all[1].stage ? median_us(&all[1], d) : 0};
+    for (int i = 0; i < 2; i++) step[i] += us[i];
+    if (d == REPACK)
+      print_beside(name, direction_names[d], all, us, false);
+    else
       print_direction(r, st, name, all, d);
   }
+  if (ok && asked) print_beside(name, "all of these", all, step, true);
   contender_free(&all[0]), contender_free(&all[1]);
   edges_free(&e);
   return ok;

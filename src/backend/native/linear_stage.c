@@ -19,7 +19,8 @@
 #include "base/memory.h"
 
 enum {
-  DEPTH = 256,         /* of forward's blocks: a strip of b fits the nearest cache */
+  DEPTH = 256,         /* of forward's blocks of few images: b fits the nearest cache; ... */
+  MANY_DEPTH = 512,    /* ... of more: y^T comes and goes less often */
   DATA_DEPTH = 512,    /* of dx's, which are weights as they lie: ... */
   FEW_PANELS = 3,      /* ... of so many panels of dy, memory sets the pace, ... */
   FEW_DATA_DEPTH = 64, /* ... and what is fetched ahead has to stay in few sets of the cache */
@@ -52,6 +53,7 @@ typedef struct tile_walk {
   const linear_stage *s;
   const float *w;
   size_t end, rows, some;    /* units; of a tile; of tiles between two steps of the depth */
+  size_t depth;              /* of a tile */
   size_t group, unit, first; /* the next tile's */
 } tile_walk;
 
@@ -65,13 +67,13 @@ static walk_tile walk_next(tile_walk *walk) {
   if (walk->group >= walk->end) return (walk_tile){.w = walk->w};
   const walk_tile t = {.w = walk->w + walk->unit * C + walk->first,
                        .first = walk->first,
-                       .depth = linear_least(DEPTH, C - walk->first),
+                       .depth = linear_least(walk->depth, C - walk->first),
                        .unit = walk->unit,
                        .rows = linear_least(walk->rows, walk->end - walk->unit)};
   walk->unit += walk->rows;
   if (walk->unit < linear_least(walk->group + walk->some, walk->end)) return t;
   walk->unit = walk->group;
-  walk->first += DEPTH;
+  walk->first += walk->depth;
   if (walk->first < C) return t;
   walk->group += walk->some;
   walk->unit = walk->group;
@@ -123,6 +125,13 @@ static void forward_tile(const tile_walk *walk, const turned *x, const walk_tile
   }
 }
 
+/* Measured: one tile after the other is best for memory, two where x^T has to come from the third
+ * cache, more where it does not fit that. */
+static size_t tiles_between(const turned *x, size_t C) {
+  enum { KEPT = 1 << 20 };
+  return x->strips == 1 ? 1 : x->n * C <= KEPT ? 2 : 16;
+}
+
 /* This thread's units. */
 static void forward_units(const linear_stage *s, const stage_io *io, const turned *x,
                           float *scratch) {
@@ -133,10 +142,11 @@ static void forward_units(const linear_stage *s, const stage_io *io, const turne
                     .w = io->w,
                     .end = linear_least(tiles.end * rows, K),
                     .rows = rows,
-                    .some = x->strips > 1 ? 2 * rows : rows,
+                    .some = tiles_between(x, C) * rows,
+                    .depth = x->strips > 1 ? MANY_DEPTH : DEPTH,
                     .group = tiles.begin * rows,
                     .unit = tiles.begin * rows};
-  float *a[2] = {scratch, scratch + DEPTH * (size_t)s->kernels->rows};
+  float *a[2] = {scratch, scratch + MANY_DEPTH * (size_t)s->kernels->rows};
   walk_tile t[3] = {walk_next(&walk), walk_next(&walk), walk_next(&walk)};
   s->kernels->pack_a(false, (int)t[0].rows, t[0].depth, t[0].w, C, a[0]);
   while (t[0].rows) {
@@ -454,7 +464,7 @@ static void measure(linear_stage *s) {
   const size_t block = linear_most(panel * few_depth(s, panel), 2 * VERY_FEW * few_depth(s, 1));
   s->scratch = block + FEW_UNITS * panel * (size_t)k->lanes;
   if (n > (size_t)s->few) {
-    s->scratch = linear_most(s->scratch, 2 * DEPTH * (size_t)k->rows);
+    s->scratch = linear_most(s->scratch, 2 * MANY_DEPTH * (size_t)k->rows);
     s->shared = images * (C + K);
   }
   if (s->base.env.training) {

@@ -23,15 +23,9 @@ static stage_cost cost_first(const stage_spec *spec, const stage_env *env) {
   return cost_fused(spec, env, spec->C == 1 ? 1.4 : 2, pool ? 2 : 0.4);
 }
 
-/* Dot products of some images keep the multipliers half busy; of very few, memory sets the pace. */
-static stage_cost cost_linear(const stage_spec *spec, const stage_env *env) {
-  const bool some = env->max_n > 8 && env->max_n < 32;
-  return cost_fused(spec, env, some ? 0.55 : 0.95, 0.95);
-}
-
 static stage_cost cost(const stage_spec *spec, const stage_env *env) {
   if (!stage_has_products(spec)) return cost_walks(spec);
-  if (spec->kind == STAGE_LINEAR) return cost_linear(spec, env);
+  if (spec->kind == STAGE_LINEAR) return cost_fused(spec, env, 0.95, 0.95);
   if (is_first(spec)) return cost_first(spec, env);
   if (spec->R == 3 && spec->S == 3) return cost_winograd(spec, env);
   return cost_fused(spec, env, 1, 1); /* not ours: low enough to be asked, so that it can say so */
