@@ -194,7 +194,7 @@ static void test_against_views_by_hand(void **state) {
   (void)state;
   expect("flip", false, &(wanted){.middle = true, .flip = true, .num_scales = 1, .scales = {16}});
   expect("scales=18/21", true, &(wanted){.middle = true, .num_scales = 2, .scales = {18, 21}});
-  expect("crops=3,scales=20", false, &(wanted){.grid = 3, .num_scales = 1, .scales = {20}});
+  expect("crops=3,scales=21", false, &(wanted){.grid = 3, .num_scales = 1, .scales = {21}});
   expect("dense,scales=20", false, &(wanted){.dense = true, .num_scales = 1, .scales = {20}});
   expect("dense,flip", true,
          &(wanted){.dense = true, .flip = true, .num_scales = 1, .scales = {16}});
