@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the small VGG-11 as the tutorial does, or a net of the paper on random pictures, in PyTorch,
-and reports the time of each step.
+"""Trains the small VGG-11 as the tutorial does, or a net of the paper on random pictures, in
+PyTorch, and reports the time of each step.
 
 A worker for bench/compare_torch: builds one setting, warms it up, prints `ready`, then for every
 line `N` on stdin trains N steps and prints their seconds on one line. The clock runs from the
