@@ -19,6 +19,8 @@
  *
  *     sums [K][images][lanes]  +=  w [K][c ...] * x [images][c ...]
  *
+ * Few units, ten classes for instance: likewise, and w and x change places.
+ *
  * Every sum has one order, given by the shape: no result depends on threads.
  */
 #ifndef NATIVE_LINEAR_H
@@ -31,8 +33,8 @@
 
 enum { LINEAR_GROUP = 16 }; /* steps of the depth whose factors a lie together */
 
-/* What the caller will read next, fetched meanwhile: with every group of the depth `lines` lines of
- * each of `rows` rows, which lie `jump` bytes apart; the next group's follow them. */
+/* What the caller will read next, fetched meanwhile: with every group of the depth the `lines`
+ * first lines of `each` rows, until there were `rows`, which lie `jump` bytes apart. */
 typedef struct linear_ahead {
   const char *at;
   size_t jump;

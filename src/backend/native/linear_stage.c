@@ -21,7 +21,7 @@
 enum {
   DEPTH = 256,         /* of forward's blocks of few images: b fits the nearest cache; ... */
   MANY_DEPTH = 512,    /* ... of more: y^T comes and goes less often */
-  DATA_DEPTH = 512,    /* of dx's, which are weights as they lie: ... */
+  DATA_DEPTH = 256,    /* of dx's, which are weights as they lie: ... */
   FEW_PANELS = 3,      /* ... of so many panels of dy, memory sets the pace, ... */
   FEW_DATA_DEPTH = 64, /* ... and what is fetched ahead has to stay in few sets of the cache */
   STRIPS = 8,          /* of dx in a block */
@@ -308,6 +308,52 @@ static void forward_few(const linear_stage *s, const stage_io *io) {
   }
 }
 
+/* ---- forward, few units ---------------------------------------------------------------------- */
+
+/* So few units that a copy of x would take longer than the products: x and w change places, both
+ * are read as they lie. */
+static bool narrow(const linear_stage *s) {
+  const stage_spec *d = &s->base.spec;
+  return d->K < FEW_UNITS && d->x_type == EDGE_F32 && d->C % s->kernels->lanes == 0;
+}
+
+/* Units first .. first + rows - 1 of images i .. i + n - 1. */
+static void narrow_block(const linear_stage *s, const stage_io *io, size_t first, size_t rows,
+                         size_t i, size_t n, float *sums) {
+  const stage_spec *d = &s->base.spec;
+  const size_t C = (size_t)d->C, K = (size_t)d->K, lanes = (size_t)s->kernels->lanes;
+  memset(sums, 0, n * rows * lanes * sizeof *sums);
+  s->kernels->dot(&(linear_dot){.images = (int)rows,
+                                .units = (int)n,
+                                .count = d->C,
+                                .x = io->w + first * C,
+                                .w = (const float *)io->x + i * C,
+                                .x_step = C,
+                                .w_step = C,
+                                .sums = sums,
+                                .sums_step = rows * lanes});
+  for (size_t image = 0; image < n; image++)
+    for (size_t u = 0; u < rows; u++)
+      store_value(d->y_type, io->y, (i + image) * K + first + u,
+                  sum_lanes(sums + (image * rows + u) * lanes, lanes) + io->b[first + u]);
+}
+
+static void forward_narrow(const linear_stage *s, const stage_io *io) {
+  const size_t K = (size_t)s->base.spec.K, most = (size_t)s->kernels->dot_images;
+  const size_t rows = linear_parts(K, linear_parts(K, most));
+#pragma omp parallel num_threads(s->base.env.threads)
+  {
+    const linear_range images = linear_range_of((size_t)io->n);
+    for (size_t u = 0; u < K; u += rows) {
+      const size_t here = linear_least(rows, K - u), usual = s->kernels->dot_units[here - 1];
+      for (size_t i = images.begin, n; i < images.end; i += n) {
+        n = images.end - i >= usual ? usual : 1;
+        narrow_block(s, io, u, here, i, n, scratch_of(s, io));
+      }
+    }
+  }
+}
+
 static bool repack(stage *base, const float *w, const float *b, void *pack, void *workspace) {
   (void)base, (void)w, (void)b, (void)pack, (void)workspace;
   return true;
@@ -318,6 +364,8 @@ static bool forward(stage *base, const stage_io *io) {
   const stage_spec *d = &base->spec;
   if (io->n <= s->few)
     forward_few(s, io);
+  else if (narrow(s))
+    forward_narrow(s, io);
   else
     for (size_t i = 0; i < (size_t)io->n; i += MOST_IMAGES)
       forward_many(s, io, i, linear_least(MOST_IMAGES, (size_t)io->n - i));
