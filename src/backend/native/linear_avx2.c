@@ -7,6 +7,9 @@
  */
 #include "backend/native/lanes_avx2.h"
 
+/* Past the caches; the other half of the line follows at once. */
+INLINE void store_past(float *to, vec x) { _mm256_stream_ps(to, x); }
+
 enum { ROWS = 6 };
 
 /* Halves change places in pairs of rows 4, 2 and 1 apart. */

@@ -7,6 +7,9 @@
  */
 #include "backend/native/lanes_avx512.h"
 
+/* Past the caches. */
+INLINE void store_past(float *to, vec x) { _mm512_stream_ps(to, x); }
+
 enum { ROWS = 14 };
 
 /* Halves change places in pairs of rows 8, 4, 2 and 1 apart. */

@@ -10,6 +10,7 @@
 #include <float.h>
 #include <math.h>
 #include <omp.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "backend/native/linear_stage.h"
@@ -117,6 +118,7 @@ static bool gradient(const linear_stage *s, const stage_io *io, const purpose *p
                    end = linear_least(linear_least(strip + block, strips.end) * wide, C);
       finite &= gradient_columns(s, io, p, c, end - c, scratch);
     }
+    atomic_thread_fence(memory_order_seq_cst); /* what went past the caches comes before all else */
   }
   return finite;
 }

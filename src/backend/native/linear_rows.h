@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Linear kernels, once for all instruction sets. Include it from a file that has included the set's
- * lanes header and has said how many rows of two vectors fit the registers, and how VEC vectors are
- * transposed:
+ * lanes header and has said how many rows of two vectors fit the registers, how VEC vectors are
+ * transposed, and how one is stored past the caches:
  *
  *     enum { ROWS };
  *     static void transpose(vec m[VEC]);
+ *     static void store_past(float *to, vec x);
  *
  * The sizes of the functions here are constants where they are called, so that all sums stay in
  * registers.
@@ -118,8 +119,7 @@ INLINE void dot_of(int images, int units, const linear_dot *d) {
 static void stream(size_t count, const float *from, float *to) {
   size_t i = 0;
   if ((uintptr_t)to % sizeof(vec) == 0)
-    for (; i + VEC <= count; i += VEC)
-      store_value(false, true, (lane_mask)ALL_LANES, to, (ptrdiff_t)i, load(from + i));
+    for (; i + VEC <= count; i += VEC) store_past(to + i, load(from + i));
   memcpy(to + i, from + i, (count - i) * sizeof *to);
 }
 
