@@ -14,7 +14,9 @@ void *mem_alloc(size_t bytes) {
   padded &= ~(align - 1);
   void *p = aligned_alloc(align, padded);
 #ifdef MADV_HUGEPAGE
-  if (p && huge) madvise(p, padded, MADV_HUGEPAGE); /* a wish: refusal changes only the speed */
+  /* A wish: refusal changes only the speed (measured on Zen 4: a step of the small net takes up to
+   * 9 % longer without, VGG-16 on one image 1 to 7 %). */
+  if (p && huge) madvise(p, padded, MADV_HUGEPAGE);
 #endif
   return p;
 }
