@@ -83,6 +83,10 @@ static void test_any_channels_and_windows_are_taken(void **state) {
   s = vgg_conv;
   s.pool_size = 3, s.pool_stride = 2, s.OP = s.OQ = 3;
   assert_string_equal(reason(s, false, CPU_AVX512), "");
+  s.relu = false, s.pool_size = s.pool_stride = 2, s.OP = s.OQ = 4;
+  assert_string_equal(reason(s, false, CPU_AVX512), "");
+  s.C = 1, s.need_dx = false;
+  assert_string_equal(reason(s, false, CPU_AVX512), "");
 }
 
 static void test_other_stages_are_declined(void **state) {
@@ -91,8 +95,9 @@ static void test_other_stages_are_declined(void **state) {
   s.stride = 2;
   assert_string_equal(reason(s, false, CPU_AVX512), "runs 3x3, stride 1, pad 1 only");
   s = vgg_conv;
-  s.relu = false, s.pool_size = s.pool_stride = 2, s.OP = s.OQ = 4;
-  assert_string_equal(reason(s, false, CPU_AVX512), "pools after a ReLU only");
+  s.relu = false, s.pool_size = 3, s.pool_stride = 2, s.OP = s.OQ = 3;
+  assert_string_equal(reason(s, false, CPU_AVX512),
+                      "pools other than 2x2, stride 2, after a ReLU only");
   assert_string_equal(reason(vgg_conv, false, CPU_AVX2), "");
   assert_string_equal(reason(vgg_conv, false, CPU_BASE), "needs AVX2 and FMA");
 }

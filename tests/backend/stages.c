@@ -52,6 +52,9 @@ static const test_case cases[] = {
     {"5x5 pad 2, no pool", STAGE_CONV, 16, 6, 5, 16, 5, 1, 2, 0, 0, .relu = 1},
     {"1x1 without ReLU", STAGE_CONV, 9, 5, 4, 8, 1, 1, 0, 0, 0, .relu = 0},
     {"pool without ReLU", STAGE_CONV, 4, 8, 6, 6, 3, 1, 1, 2, 2, .relu = 0},
+    {"pool without ReLU, many channels, rim", STAGE_CONV, 18, 9, 13, 35, 3, 1, 1, 2, 2, .relu = 0},
+    {"first layer, pool without ReLU", STAGE_CONV, 2, 9, 8, 16, 3, 1, 1, 2, 2, .relu = 0,
+     .first = 1},
     {"3x3, overlapping pool", STAGE_CONV, 20, 13, 11, 24, 3, 1, 1, 3, 2, .relu = 1},
     {"one channel to one", STAGE_CONV, 1, 9, 7, 1, 3, 1, 1, 0, 0, .relu = 1},
     {"one pixel", STAGE_CONV, 8, 1, 1, 8, 3, 1, 1, 0, 0, .relu = 1},
@@ -358,6 +361,48 @@ static void own_kernels_keep_them_in_gradients(void **state) {
   check_own(check_values_in_dy);
 }
 
+static void assert_dx_as_truth(const stage *s, const problem *p, const buffers *got,
+                               const buffers *want) {
+  for (size_t i = 0; i < p->x_count; i++) {
+    const double is = buffer_at(EDGE_F32, &got->dx, i), was = buffer_at(EDGE_F32, &want->dx, i);
+    if (!(fabs(is - was) <= 2 * answer_error(&p->dx, i, stage_error_factor(s))))
+      fail_msg("%s: dx[%zu] is %g, the reference has %g", s->detail, i, is, was);
+  }
+}
+
+/* Without a ReLU every window of a pool has a place that its gradient goes to, the first NaN if
+ * there is one. The NaN in the corner of 5x5 pixels reaches but one value of its tile, the last of
+ * a window; one in a bias reaches all. */
+static void nan_has_a_place(const runner *r, const test_case *c, bool in_bias) {
+  const stage_spec spec = spec_of(c, false, false);
+  const stage_env env = env_of(false, true, 1, r);
+  stage *s = prepare(r->backend, c, &spec, &env);
+  if (!s) return;
+  stage *truth = prepare(backend_find("reference"), c, &spec, &env);
+  problem *p =
+      problem_create(&spec, &env, stage_error_factor(s), IMAGES, VALUES_RANDOM, true, SEED);
+  *(in_bias ? p->b : p->x + 24 * c->C) = NAN;
+  buffers got = buffers_create(p, s), want = buffers_create(p, truth);
+  run_stage(s, p, &got, true), run_stage(truth, p, &want, true);
+  assert_not_lost("y", EDGE_F32, &got.y, &want.y, in_bias ? 1 : IMAGES);
+  assert_dx_as_truth(s, p, &got, &want);
+  buffers_close(&got, p), buffers_close(&want, p);
+  problem_free(p);
+  s->ops->destroy(s), truth->ops->destroy(truth);
+}
+
+static void pools_without_relu_give_nan_a_place(void **state) {
+  (void)state;
+  static const test_case c = {
+      "pool without ReLU", STAGE_CONV, 16, 5, 5, 16, 3, 1, 1, 2, 2, .relu = 0};
+  runner all[MAX_RUNNERS];
+  const size_t count = list_runners(all);
+  for (size_t i = 0; i < count; i++) {
+    nan_has_a_place(&all[i], &c, false);
+    nan_has_a_place(&all[i], &c, true);
+  }
+}
+
 int main(void) {
   if (cpu_isa_from_name(getenv("VGG_TEST_ISA"), &isa_wanted, NULL) != VGG_OK) {
     printf("skipped: this processor has no %s\n", getenv("VGG_TEST_ISA"));
@@ -374,6 +419,7 @@ int main(void) {
       cmocka_unit_test(own_kernels_do_not_depend_on_threads),
       cmocka_unit_test(own_kernels_keep_nan_and_infinity),
       cmocka_unit_test(own_kernels_keep_them_in_gradients),
+      cmocka_unit_test(pools_without_relu_give_nan_a_place),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

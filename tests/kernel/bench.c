@@ -213,6 +213,8 @@ static const struct {
   const char *name, *arch;
   vgg_arch_options options;
 } nets[] = {{"small", "vgg11", {.ratio = 4}},
+            {"ratio8", "vgg11", {.ratio = 8}},
+            {"ratio16", "vgg11", {.ratio = 16}},
             {"vgg11", "vgg11", {.input = {3, 224, 224}, .classes = 1000}},
             {"vgg16", "vgg16", {.input = {3, 224, 224}, .classes = 1000}}};
 
@@ -252,7 +254,7 @@ int bench_layers(const check_options *o) {
   for (size_t i = 0; i < sizeof nets / sizeof *nets && !known; i++)
     known = strcmp(o->net, nets[i].name) == 0;
   if (!known) {
-    fprintf(stderr, "checkkernel: --net %s: wanted small, vgg11 or vgg16\n", o->net);
+    fprintf(stderr, "checkkernel: --net %s: unknown, see --help\n", o->net);
     return VGG_BAD_VALUE;
   }
   report r = {.peak = peak_measure(o->isa, o->threads, 1)};

@@ -129,8 +129,9 @@ static void check_row(const kernel_row *row, const check_options *o, const shape
 
 void check_winograd(const check_options *o) {
   static const shape shapes[] = {
-      {5, 16, 8, 8, 32, true, true, false}, /* whole vectors and a tail of tiles */
-      {5, 17, 7, 9, 33, true, true, false}, /* one channel more; pool leaves a rim */
+      {5, 16, 8, 8, 32, true, true, false},  /* whole vectors and a tail of tiles */
+      {5, 17, 7, 9, 33, true, true, false},  /* one channel more; pool leaves a rim */
+      {2, 18, 9, 8, 35, false, true, false}, /* a pool of whatever is there */
       {1, 31, 13, 10, 47, false, false, false}, {1, 48, 20, 19, 16, true, false, false},
       {2, 33, 5, 3, 65, true, false, false},    {2, 20, 1, 1, 1, true, false, false},
       {1, 64, 12, 14, 80, true, true, false},   {1, 130, 6, 11, 40, true, false, false}};

@@ -269,8 +269,6 @@ static const char *reason_to_decline(const stage_spec *d, const stage_env *env) 
   if (!first_kernels_for(env->isa)) return "needs AVX2 and FMA";
   if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)
     return "runs 3x3, stride 1, pad 1 only";
-  if (d->pool_size && (d->pool_size != 2 || d->pool_stride != 2 || !d->relu))
-    return "pools 2x2, stride 2, after a ReLU only";
   return NULL;
 }
 

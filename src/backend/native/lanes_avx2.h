@@ -178,18 +178,24 @@ INLINE vec pick(const float *four, lane_index place) {
 
 /* ---- pool ------------------------------------------------------------------------------------ */
 
+/* Writes where v first has its maximum or, where that is NaN, its first NaN. */
+INLINE void mark_places(const vec v[4], vec top, vec left, lane_mask *words) {
+  for (int i = 0; i < 4; i++) {
+    const vec nan = _mm256_cmp_ps(v[i], v[i], _CMP_UNORD_Q);
+    const vec here = _mm256_and_ps(left, _mm256_or_ps(_mm256_cmp_ps(v[i], top, _CMP_EQ_OQ), nan));
+    words[2 * i] = (lane_mask)_mm256_movemask_ps(here);
+    left = _mm256_andnot_ps(here, left);
+  }
+}
+
 /* One 2x2 window: its maximum, and in four words (see lanes_in; NULL: not wanted) where it was.
- * Where the ReLU closed the output, no place is open. */
-INLINE vec pool_window(const vec v[4], uint16_t *words, int channel) {
+ * Where a ReLU in front has closed the output, no place is open. */
+INLINE vec pool_window(const vec v[4], bool relu, uint16_t *words, int channel) {
   const vec top = max_nan(max_nan(v[0], v[1]), max_nan(v[2], v[3]));
   if (words) {
-    lane_mask *masks = (lane_mask *)words + channel / VEC % 2;
-    vec left = _mm256_cmp_ps(top, splat(0), _CMP_GT_OQ);
-    for (int i = 0; i < 4; i++) {
-      const vec here = _mm256_and_ps(left, _mm256_cmp_ps(v[i], top, _CMP_EQ_OQ));
-      masks[2 * i] = (lane_mask)_mm256_movemask_ps(here);
-      left = _mm256_andnot_ps(here, left);
-    }
+    const vec all = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
+    mark_places(v, top, relu ? _mm256_cmp_ps(top, splat(0), _CMP_GT_OQ) : all,
+                (lane_mask *)words + channel / VEC % 2);
   }
   return top;
 }

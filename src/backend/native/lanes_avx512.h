@@ -150,19 +150,22 @@ INLINE vec pick(const float *four, lane_index place) {
 
 /* ---- pool ------------------------------------------------------------------------------------ */
 
+/* Writes where v first has its maximum or, where that is NaN, its first NaN. */
+INLINE void mark_places(const vec v[4], vec top, lane_mask left, uint16_t *words) {
+  for (int i = 0; i < 4; i++) {
+    const lane_mask nan = _mm512_cmp_ps_mask(v[i], v[i], _CMP_UNORD_Q);
+    const lane_mask here = left & (_mm512_cmp_ps_mask(v[i], top, _CMP_EQ_OQ) | nan);
+    words[i] = here;
+    left &= (lane_mask)~here;
+  }
+}
+
 /* One 2x2 window: its maximum, and in four words (see lanes_in; NULL: not wanted) where it was.
- * Where the ReLU closed the output, no place is open. */
-INLINE vec pool_window(const vec v[4], uint16_t *words, int channel) {
+ * Where a ReLU in front has closed the output, no place is open. */
+INLINE vec pool_window(const vec v[4], bool relu, uint16_t *words, int channel) {
   (void)channel;
   const vec top = max_nan(max_nan(v[0], v[1]), max_nan(v[2], v[3]));
-  if (words) {
-    lane_mask left = _mm512_cmp_ps_mask(top, _mm512_setzero_ps(), _CMP_GT_OQ);
-    for (int i = 0; i < 4; i++) {
-      const lane_mask here = _mm512_mask_cmp_ps_mask(left, v[i], top, _CMP_EQ_OQ);
-      words[i] = here;
-      left &= (lane_mask)~here;
-    }
-  }
+  if (words) mark_places(v, top, relu ? above(top, splat(0)) : (lane_mask)ALL_LANES, words);
   return top;
 }
 

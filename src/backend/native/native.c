@@ -4,8 +4,11 @@
 #include "backend/cost.h"
 #include "backend/pass/stage.h"
 
+/* Other pools than those of the nets' first layers are Winograd's. */
 static bool is_first(const stage_spec *spec) {
-  return spec->kind == STAGE_CONV && !spec->need_dx && spec->C <= 3;
+  const bool usual_pool = spec->relu && spec->pool_size == 2 && spec->pool_stride == 2;
+  return spec->kind == STAGE_CONV && !spec->need_dx && spec->C <= 3 &&
+         (!spec->pool_size || usual_pool);
 }
 
 static vgg_status prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,

@@ -19,7 +19,8 @@ static inline bool native_streams(edge_type type, const void *values, int K, siz
   return type == EDGE_F32 && K % LINE == 0 && (uintptr_t)values % MEM_ALIGN == 0 && bytes > KEPT;
 }
 
-/* 3x3 convolutions of one to three channels, the first layer of a net: F(2, 3) or direct. */
+/* 3x3 convolutions of one to three channels, the first layer of a net: F(2, 3) or direct. The pool,
+ * if any, is 2x2, stride 2, and stands behind a ReLU. */
 vgg_status first_prepare(const stage_spec *spec, const stage_env *env, stage **out, char *why,
                          size_t size, vgg_error *err);
 

@@ -331,7 +331,7 @@ INLINE void store_pooled(const wg_grid *g, const wg_target *t, bool bf16, bool w
     const vec window[4] = {y[2 * j], y[2 * j + 1], y[2 * j + 4], y[2 * j + 5]};
     uint16_t *masks = t->masks ? t->masks + (cell * words + channel / WG_LANES) * 4 : NULL;
     store_value(bf16, whole && t->stream, lanes, t->values, cell * t->C + channel,
-                pool_window(window, masks, channel));
+                pool_window(window, t->relu, masks, channel));
   }
 }
 

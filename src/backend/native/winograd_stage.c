@@ -16,6 +16,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+static bool full_plane(const stage_spec *d) {
+  return d->pool_size && (d->pool_size != 2 || d->pool_stride != 2);
+}
+
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
 static size_t scratch_floats(const wg_stage *s) {
@@ -147,7 +151,7 @@ static const char *reason_to_decline(const stage_spec *d, const stage_env *env) 
   if (env->no_winograd) return "--winograd off";
   if (d->R != 3 || d->S != 3 || d->stride != 1 || d->pad != 1)
     return "runs 3x3, stride 1, pad 1 only";
-  if (d->pool_size && !d->relu) return "pools after a ReLU only";
+  if (full_plane(d) && !d->relu) return "pools other than 2x2, stride 2, after a ReLU only";
   if (d->dropout) return "has no dropout";
   if (d->pool_size > PASS_MAX_WINDOW) return "pools windows up to 15x15 only";
   return NULL;
@@ -172,7 +176,7 @@ vgg_status winograd_prepare(const stage_spec *spec, const stage_env *env, stage 
   s->kernels = wg_kernels_for(env->isa);
   s->pass = pass_kernels_for(env->isa);
   s->grid = (wg_grid){spec->H, spec->W, (spec->H + 3) / 4, (spec->W + 3) / 4};
-  s->full_plane = spec->pool_size && (spec->pool_size != 2 || spec->pool_stride != 2);
+  s->full_plane = full_plane(spec);
   measure(s);
   snprintf(s->base.detail, sizeof s->base.detail, "%s, blocks of %d tiles", s->kernels->name,
            wg_block_tiles(spec->C));
