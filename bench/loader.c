@@ -4,8 +4,9 @@
  *
  *   bench_loader [DATASET|jpeg [THREADS [AT_LEAST]]]
  *
- * jpeg: JPEG files of 500 x 375 that it makes itself, decoded, resized and cropped. AT_LEAST: exit
- * code 1 if fewer pictures are made in a second of one core. [fashion-mnist, 1 thread]
+ * jpeg: JPEG files of 500 x 375 that it makes itself, decoded, resized and cropped; at least 400 of
+ * them should be made in a second of one core. AT_LEAST: exit code 1 if there are fewer; in seconds
+ * of the processor, so that neighbours on the machine do not count. [fashion-mnist, 1 thread]
  */
 #include "data/loader.h"
 
