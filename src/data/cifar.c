@@ -13,7 +13,7 @@ enum { MAX_FILES = 5, MAX_FILE = 1 << 30, COARSE_CLASSES = 20 };
 
 typedef struct cifar_set {
   int classes;
-  const char *below;               /* the folder in the archive */
+  const char *below;               /* the folder that the archive unpacks to */
   const char *names;               /* file of class names, one a line */
   const char *files[2][MAX_FILES]; /* by split: train, test */
 } cifar_set;
@@ -55,14 +55,6 @@ vgg_status cifar_parse(const char *name, const uint8_t *bytes, size_t size, int 
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* DIR, or the folder in it that the archive unpacks to; from malloc, NULL without memory. */
-static char *folder_of(const cifar_set *set, const char *dir) {
-  char *below = path_join(dir, set->below);
-  if (!below || path_is_dir(below)) return below;
-  free(below);
-  return strdup(dir);
-}
-
 static bool has_file(const char *folder, const char *name) {
   char *path = path_join(folder, name);
   const bool found = path && path_exists(path);
@@ -71,7 +63,7 @@ static bool has_file(const char *folder, const char *name) {
 }
 
 static unsigned holds(const cifar_set *set, const char *path) {
-  char *folder = folder_of(set, path);
+  char *folder = dataset_folder(path, set->below);
   unsigned held = 0;
   if (folder && has_file(folder, set->files[VGG_TRAIN][0])) held |= 1u << VGG_TRAIN;
   if (folder && has_file(folder, set->files[VGG_TEST][0])) held |= 1u << VGG_TEST;
@@ -127,13 +119,12 @@ static vgg_status name_classes(const cifar_set *set, const char *folder, dataset
 
 static vgg_status read_set(const cifar_set *set, const dataset_query *q, dataset_store *out,
                            vgg_error *err) {
-  if (q->split == VGG_VALIDATION)
-    return err_set(err, VGG_NO_INPUT, "%s: %s has no val set, only train and test", q->path,
-                   q->word);
-  char *folder = folder_of(set, q->path);
+  vgg_status status = dataset_refuse_validation(q, err);
+  if (status != VGG_OK) return status;
+  char *folder = dataset_folder(q->path, set->below);
   if (!folder) return err_no_memory(err, q->path, strlen(q->path));
   out->shape = (vgg_shape){3, CIFAR_SIDE, CIFAR_SIDE};
-  vgg_status status = name_classes(set, folder, out, err);
+  status = name_classes(set, folder, out, err);
   for (int i = 0; status == VGG_OK && i < MAX_FILES && set->files[q->split][i]; i++) {
     char *path = path_join(folder, set->files[q->split][i]);
     status = path ? add_file(set, path, out, err) : err_no_memory(err, folder, strlen(folder));

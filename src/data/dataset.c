@@ -32,6 +32,18 @@ bool dataset_note(dataset_store *store, const char *format, ...) {
   return name_list_add(&store->notes, line, strlen(line));
 }
 
+char *dataset_folder(const char *path, const char *below) {
+  char *folder = path_join(path, below);
+  if (!folder || path_is_dir(folder)) return folder;
+  free(folder);
+  return strdup(path);
+}
+
+vgg_status dataset_refuse_validation(const dataset_query *q, vgg_error *err) {
+  if (q->split != VGG_VALIDATION) return VGG_OK;
+  return err_set(err, VGG_NO_INPUT, "%s: %s has no val set, only train and test", q->path, q->word);
+}
+
 vgg_status dataset_number_classes(dataset_store *store, int count, vgg_error *err) {
   char name[16];
   for (int i = 0; i < count; i++) {

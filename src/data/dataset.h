@@ -64,6 +64,13 @@ static inline size_t dataset_picture_bytes(const dataset_store *store) {
 bool dataset_note(dataset_store *store, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* For readers of archives: the folder `below` in `path`, where such an archive is unpacked, or
+ * `path` itself if there is none. Free with free(); NULL without memory. */
+char *dataset_folder(const char *path, const char *below);
+
+/* For readers of sets without a validation set: VGG_NO_INPUT if the query asks for it. */
+vgg_status dataset_refuse_validation(const dataset_query *query, vgg_error *err);
+
 /* For readers: `count` classes named by their numbers. */
 vgg_status dataset_number_classes(dataset_store *store, int count, vgg_error *err);
 

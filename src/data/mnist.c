@@ -50,28 +50,15 @@ static const idx_set sets[] = {
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
-/* From malloc; NULL without memory. */
-static char *folder_in(const char *path, const char *below) {
-  char *folder = path_join(path, below);
-  if (!folder || path_is_dir(folder)) return folder;
-  free(folder);
-  return strdup(path);
-}
-
-static vgg_status refuse_validation(const dataset_query *q, vgg_error *err) {
-  if (q->split != VGG_VALIDATION) return VGG_OK;
-  return err_set(err, VGG_NO_INPUT, "%s: %s has no val set, only train and test", q->path, q->word);
-}
-
 vgg_status mnist_folder(const dataset_query *q, const char *below, char **out, vgg_error *err) {
-  const vgg_status status = refuse_validation(q, err);
+  const vgg_status status = dataset_refuse_validation(q, err);
   if (status != VGG_OK) return status;
-  *out = folder_in(q->path, below);
+  *out = dataset_folder(q->path, below);
   return *out ? VGG_OK : err_no_memory(err, q->path, strlen(q->path));
 }
 
 unsigned mnist_holds_in(const char *path, const char *below) {
-  char *folder = folder_in(path, below);
+  char *folder = dataset_folder(path, below);
   unsigned held = 0;
   if (folder && idx_exists(folder, idx_name(VGG_TRAIN, IDX_PICTURES))) held |= 1u << VGG_TRAIN;
   if (folder && idx_exists(folder, idx_name(VGG_TEST, IDX_PICTURES))) held |= 1u << VGG_TEST;
@@ -165,7 +152,7 @@ vgg_status mnist_read(const dataset_query *q, dataset_store *out, vgg_error *err
 unsigned mnist_holds(const char *set, const char *path) {
   const idx_set *known = set_of(set);
   unsigned held = 0;
-  char *folder = folder_in(path, known->below), names[2][MAX_NAME];
+  char *folder = dataset_folder(path, known->below), names[2][MAX_NAME];
   for (int split = VGG_TRAIN; folder && split <= VGG_TEST; split++) {
     name_files(known, (vgg_split)split, names[0], names[1]);
     if (idx_exists(folder, names[0])) held |= 1u << split;
@@ -191,7 +178,7 @@ vgg_status idx_folder_read(const dataset_query *q, dataset_store *out, vgg_error
   const char *pictures_name = idx_name(q->split, IDX_PICTURES);
   const char *labels_name = idx_name(q->split, IDX_LABELS);
   idx_array pictures = {0}, labels = {0}, other = {0};
-  vgg_status status = refuse_validation(q, err);
+  vgg_status status = dataset_refuse_validation(q, err);
   if (status == VGG_OK) status = idx_read(q->path, pictures_name, 3, advice, &pictures, err);
   if (status == VGG_OK) status = idx_read(q->path, labels_name, 1, advice, &labels, err);
   if (status == VGG_OK)
