@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/philox.h"
+#include "net/loss.h"
 
 typedef struct engine_stage {
   void *x, *y, *dy, *aux, *pack;
@@ -328,35 +329,6 @@ vgg_status engine_forward(engine *e, int n, bool train, vgg_error *err) {
   return VGG_OK;
 }
 
-static int first_maximum(int classes, const float *row) {
-  int guess = 0;
-  for (int k = 1; k < classes; k++)
-    if (row[k] > row[guess]) guess = k;
-  return guess;
-}
-
-/* sum exp(logits - their maximum), and that maximum */
-static double exp_sum(int classes, const float *logits, float *top) {
-  double sum = 0;
-  *top = logits[0];
-  for (int k = 1; k < classes; k++) *top = logits[k] > *top ? logits[k] : *top;
-  for (int k = 0; k < classes; k++) sum += exp((double)logits[k] - *top);
-  return sum;
-}
-
-/* One row: -log softmax(logits)[label], and its gradient times `scale`. */
-static double row_loss(int classes, const float *logits, int32_t label, float scale,
-                       float *gradient) {
-  float top;
-  const double sum = exp_sum(classes, logits, &top);
-  if (gradient)
-    for (int k = 0; k < classes; k++) {
-      const double p = exp((double)logits[k] - top) / sum;
-      gradient[k] = (float)(p - (k == label)) * scale;
-    }
-  return log(sum) - ((double)logits[label] - top);
-}
-
 void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double *sum_loss,
                  int *correct) {
   const int classes = last_stage(e)->impl->spec.K;
@@ -365,59 +337,10 @@ void engine_loss(engine *e, int n, const int32_t *labels, bool gradient, double 
   *correct = 0;
   for (int i = 0; i < n; i++) {
     const float *row = engine_logits(e) + (size_t)i * classes;
-    *correct += first_maximum(classes, row) == labels[i];
-    *sum_loss += row_loss(classes, row, labels[i], 1.0f / (float)n,
+    *correct += loss_guess(classes, row) == labels[i];
+    *sum_loss += loss_row(classes, row, labels[i], 1.0f / (float)n,
                           dlogits ? dlogits + (size_t)i * classes : NULL);
   }
-}
-
-/* A row's target: `rest` for every class, and more for two of them, which may be one; all times the
- * classes' weights. */
-typedef struct row_target {
-  double rest, own, other;
-  int32_t label, other_label;
-  const float *weights;
-} row_target;
-
-static double target_of(const row_target *t, int k) {
-  const double target = t->rest + t->own * (k == t->label) + t->other * (k == t->other_label);
-  return t->weights ? target * t->weights[k] : target;
-}
-
-/* -sum of target * log softmax, and its gradient times `scale`, of one row. */
-static double target_loss(int classes, const float *logits, const row_target *t, double scale,
-                          float *gradient) {
-  float top;
-  const double sum = exp_sum(classes, logits, &top), log_sum = log(sum);
-  double loss = 0, all = 0;
-  for (int k = 0; k < classes; k++) all += target_of(t, k);
-  for (int k = 0; k < classes; k++) {
-    const double x = (double)logits[k] - top, target = target_of(t, k);
-    loss += target * (log_sum - x);
-    gradient[k] = (float)((all * exp(x) / sum - target) * scale);
-  }
-  return loss;
-}
-
-static row_target target_at(const engine_targets *t, int classes, int i) {
-  const double sharp = 1. - t->smoothing;
-  return (row_target){.rest = (double)t->smoothing / classes,
-                      .own = sharp * t->share,
-                      .other = sharp * (1. - t->share),
-                      .label = t->labels[i],
-                      .other_label = t->mixed ? t->mixed[-i] : t->labels[i],
-                      .weights = t->weights};
-}
-
-/* The plain case in floats, as engine_loss has it, bit for bit. */
-static double part_row(const engine_targets *t, int classes, int i, const float *row, double over,
-                       float *gradient) {
-  if (t->share != 1 || t->smoothing != 0) {
-    const row_target target = target_at(t, classes, i);
-    return target_loss(classes, row, &target, 1 / over, gradient);
-  }
-  const float weight = t->weights ? t->weights[t->labels[i]] : 1;
-  return weight * row_loss(classes, row, t->labels[i], weight / (float)over, gradient);
 }
 
 void engine_loss_part(engine *e, int n, const engine_targets *t, double over, double *sum_loss,
@@ -429,8 +352,8 @@ void engine_loss_part(engine *e, int n, const engine_targets *t, double over, do
   for (int i = 0; i < n; i++) {
     const float *row = engine_logits(e) + (size_t)i * classes;
     const int32_t label = t->share >= 0.5f ? t->labels[i] : t->mixed[-i];
-    *correct += first_maximum(classes, row) == label;
-    *sum_loss += part_row(t, classes, i, row, over, dlogits + (size_t)i * classes);
+    *correct += loss_guess(classes, row) == label;
+    *sum_loss += loss_of_target(t, classes, i, row, over, dlogits + (size_t)i * classes);
   }
 }
 
@@ -526,22 +449,6 @@ double engine_fused_norm2(engine *e, int n) {
   return sum;
 }
 
-vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
-                               float *const states[], vgg_error *err) {
-  lap(e, -1, ENGINE_WEIGHTS);
-  for (int i = 0; i < e->plan->num_stages; i++) {
-    const plan_stage *st = &e->plan->stages[i];
-    if (!st->impl->fuses_update) continue;
-    const stage_io io = io_of(e, i, n, true);
-    const size_t at = e->plan->params.at[st->weight].offset;
-    stage_update u = {.rule = rule, .args = &args[st->weight], .w = e->masters + at};
-    for (int k = 0; k < rule->states; k++) u.state[k] = states[k] + (at - e->plan->trained_at);
-    if (!st->impl->ops->update(st->impl, &io, &u)) return fault(e, i, "the update", err);
-    lap(e, i, ENGINE_WEIGHTS);
-  }
-  return VGG_OK;
-}
-
 /* What a stage's norm does to a filter: y = (x - mean) factor + shift. */
 static void fold_norm(const engine *e, int i) {
   const plan_stage *st = &e->plan->stages[i];
@@ -558,13 +465,71 @@ static void fold_norm(const engine *e, int i) {
   }
 }
 
+static vgg_status repack(engine *e, int i, vgg_error *err) {
+  stage *impl = e->plan->stages[i].impl;
+  const stage_io io = io_of(e, i, 0, false);
+  return impl->ops->repack(impl, io.w, io.b, io.pack, io.workspace) ? VGG_OK
+                                                                    : fault(e, i, "repack", err);
+}
+
 vgg_status engine_repack(engine *e, vgg_error *err) {
-  for (int i = 0; i < e->plan->num_stages; i++) {
-    stage *impl = e->plan->stages[i].impl;
+  vgg_status status = VGG_OK;
+  for (int i = 0; i < e->plan->num_stages && status == VGG_OK; i++) {
     if (e->stages[i].folded) fold_norm(e, i);
-    const stage_io io = io_of(e, i, 0, false);
-    if (!impl->ops->repack(impl, io.w, io.b, io.pack, io.workspace))
-      return fault(e, i, "repack", err);
+    status = repack(e, i, err);
   }
-  return VGG_OK;
+  return status;
+}
+
+/* ---- update ---------------------------------------------------------------------------------- */
+
+/* Where parameter p and its states are. */
+static stage_update update_of(const engine *e, int p, const op_rule *rule, const op_rule_args *args,
+                              float *const states[]) {
+  const size_t at = e->plan->params.at[p].offset;
+  stage_update u = {.rule = rule, .args = &args[p], .w = e->masters + at};
+  for (int k = 0; k < rule->states; k++) u.state[k] = states[k] + (at - e->plan->trained_at);
+  return u;
+}
+
+/* By the gradient g [count]. */
+static void move(const engine *e, const stage_update *u, const float *g, size_t count) {
+  enum { CHUNK = 16384 }; /* 64 KB: even biases and filters spread well */
+  op_rule_update *const step = op_rule_fastest(u->rule, e->plan->env.isa);
+#pragma omp parallel for num_threads(e->plan->env.threads) schedule(static) if (count > CHUNK)
+  for (size_t i = 0; i < count; i += CHUNK) {
+    float *state[OP_RULE_MAX_STATES];
+    for (int k = 0; k < u->rule->states; k++) state[k] = u->state[k] + i;
+    step(u->w + i, g + i, state, count - i < CHUNK ? count - i : CHUNK, u->args);
+  }
+}
+
+/* What the stage does by itself. */
+static bool move_fused(engine *e, int i, int n, const stage_update *u) {
+  stage *impl = e->plan->stages[i].impl;
+  const stage_io io = io_of(e, i, n, true);
+  lap(e, -1, ENGINE_WEIGHTS);
+  const bool ok = impl->ops->update(impl, &io, u);
+  lap(e, i, ENGINE_WEIGHTS);
+  return ok;
+}
+
+vgg_status engine_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
+                         float *const states[], vgg_error *err) {
+  vgg_status status = VGG_OK;
+  for (int i = e->plan->first_trained; i < e->plan->num_stages && status == VGG_OK; i++) {
+    const plan_stage *st = &e->plan->stages[i];
+    const int both[] = {st->weight, st->bias};
+    for (int k = 0; k < 2; k++) {
+      if (both[k] < 0) continue;
+      const stage_update u = update_of(e, both[k], rule, args, states);
+      const float *g = e->gradient_of[both[k]];
+      if (g)
+        move(e, &u, g, e->plan->params.at[both[k]].count);
+      else if (!move_fused(e, i, n, &u))
+        return fault(e, i, "the update", err);
+    }
+    status = repack(e, i, err);
+  }
+  return status;
 }

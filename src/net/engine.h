@@ -4,9 +4,8 @@
  *
  * A training step is
  *   engine_set_pixels, engine_draw_dropout, engine_forward(train), engine_loss(with gradient),
- *   engine_backward, then, when all gradients are known to be finite, engine_update_statistics, the
- *   optimiser on those that engine_gradients lists and engine_fused_update for the others, then
- *   engine_repack.
+ *   engine_backward, then, when all gradients are known to be finite, engine_update_statistics and
+ *   engine_update.
  *
  * An engine may run a part of a net (plan_part): another one's output is then its input.
  */
@@ -83,12 +82,15 @@ vgg_status engine_backward(engine *e, int n, vgg_error *err);
 /* The weights whose gradient never is anywhere as a whole, between engine_backward and the update:
  * the first of them (an index into params) with an infinity or a NaN in it, or -1; ... */
 int engine_fused_not_finite(engine *e, int n);
-/* ... the sum of their gradients' squares; ... */
+/* ... the sum of their gradients' squares. */
 double engine_fused_norm2(engine *e, int n);
-/* ... one step of the rule, with args [params.count] for each parameter. states
- * [rule->states][params.floats - trained_at of the plan]. VGG_BUG if a backend fails. */
-vgg_status engine_fused_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
-                               float *const states[], vgg_error *err);
+
+/* One step of the rule by the gradients of n images, with args [params.count] for each parameter:
+ * masters and states [rule->states][params.floats - trained_at of the plan] move stage by stage,
+ * and each one's pack follows while its weights are in the caches. No bit depends on threads.
+ * VGG_BUG if a backend fails. */
+vgg_status engine_update(engine *e, int n, const op_rule *rule, const op_rule_args *args,
+                         float *const states[], vgg_error *err);
 
 /* Batch norms' running statistics, among the masters, move towards those of the newest forward of n
  * images, as PyTorch does: by a tenth, the variance by the unbiased one. To be called once for
@@ -97,10 +99,10 @@ void engine_update_statistics(engine *e, int n);
 
 typedef enum engine_pass { ENGINE_FORWARD, ENGINE_DATA, ENGINE_WEIGHTS } engine_pass;
 
-/* For measuring: calls lap(user, index, pass) after every stage of forward, backward and
- * engine_fused_update, with index -1 before the first. While somebody watches, backward asks every
- * stage for its two gradients in two calls; where a stage changes dy in place, the second call's
- * are then not the right ones. lap NULL: nobody watches. */
+/* For measuring: calls lap(user, index, pass) after every stage of forward and
+ * backward and every update that a stage does by itself, with index -1 before such a run. While
+ * somebody watches, backward asks every stage for its two gradients in two calls; where a stage
+ * changes dy in place, the second call's are then not the right ones. lap NULL: nobody watches. */
 void engine_watch(engine *e, void (*lap)(void *user, int index, engine_pass pass), void *user);
 
 /* The packs follow changed masters. */

@@ -53,23 +53,6 @@ double rule_clip(double norm2, double most) {
   return factor < 1 ? factor : 1;
 }
 
-void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
-               float *masters, float *const *gradients, float *const states[], size_t states_at,
-               cpu_isa isa, int threads) {
-  op_rule_update *const update = op_rule_fastest(rule, isa);
-#pragma omp parallel num_threads(threads)
-  for (int p = 0; p < params->count; p++) {
-    const float *g = gradients[p];
-    const size_t offset = params->at[p].offset, count = g ? params->at[p].count : 0;
-#pragma omp for schedule(static) nowait
-    for (size_t i = 0; i < count; i += CHUNK) {
-      float *state[OP_RULE_MAX_STATES];
-      for (int k = 0; k < rule->states; k++) state[k] = states[k] + (offset - states_at) + i;
-      update(masters + offset + i, g + i, state, chunk_end(i, count) - i, &args[p]);
-    }
-  }
-}
-
 vgg_status rule_update(engine *e, int n, const op_rule *rule, const rule_numbers *numbers,
                        int64_t step, float *const states[], int *bad, vgg_error *err) {
   const net_params *params = &engine_plan(e)->params;
@@ -87,8 +70,5 @@ vgg_status rule_update(engine *e, int n, const op_rule *rule, const rule_numbers
     args[i] = op_rule_args_at(numbers->lr * (numbers->rates ? numbers->rates[i] : 1),
                               numbers->momentum, numbers->weight_decay, scale, step);
   engine_update_statistics(e, n);
-  rule_step(rule, args, params, engine_masters(e), gradients, states, engine_plan(e)->trained_at,
-            engine_plan(e)->env.isa, threads);
-  const vgg_status status = engine_fused_update(e, n, rule, args, states, err);
-  return status == VGG_OK ? engine_repack(e, err) : status;
+  return engine_update(e, n, rule, args, states, err);
 }

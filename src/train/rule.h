@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A step of the optimiser over all parameters, at memory speed. No result depends on `threads`.
- * masters are [params->floats], paddings are not looked at; gradients [params->count], NULL where
- * there is none or a stage applies it by itself (see engine_gradients): skipped here.
+ * gradients [params->count], NULL where there is none or a stage applies it by itself (see
+ * engine_gradients): skipped here; paddings are not looked at.
  */
 #ifndef TRAIN_RULE_H
 #define TRAIN_RULE_H
@@ -21,12 +21,6 @@ double rule_norm2(const net_params *params, float *const *gradients, int threads
  * as PyTorch's clip_grad_norm_ does. */
 double rule_clip(double norm2, double most);
 
-/* Of the gradients that are listed, with args [params->count] for each. states hold the floats of
- * `params` from the states_at-th on. */
-void rule_step(const op_rule *rule, const op_rule_args *args, const net_params *params,
-               float *masters, float *const *gradients, float *const states[], size_t states_at,
-               cpu_isa isa, int threads);
-
 typedef struct rule_numbers {
   double lr, momentum, weight_decay, clip_norm; /* clip_norm 0: no limit */
   const double *rates; /* [params.count], times lr for each parameter; NULL: once for all */
@@ -34,7 +28,7 @@ typedef struct rule_numbers {
 
 /* The rest of step `step` (from 1) behind engine_backward of n images: masters, states and packs
  * move by the rule, unless a gradient of parameter *bad (else -1) is not finite: then nothing does.
- * states as in engine_fused_update. VGG_BUG if a backend fails. */
+ * states as in engine_update. VGG_BUG if a backend fails. */
 vgg_status rule_update(engine *e, int n, const op_rule *rule, const rule_numbers *numbers,
                        int64_t step, float *const states[], int *bad, vgg_error *err);
 

@@ -16,11 +16,18 @@ typedef struct fixture {
   float *at[2 * NET_MAX_LAYERS]; /* every parameter's in g */
 } fixture;
 
+enum { SIDE = 16, CLASSES = 10 };
+
 /* Tensors from 8 floats to over two chunks of a thread. */
-static void open(fixture *f) {
-  const vgg_arch_options options = {.input = {1, 16, 16}, .hidden = 150};
+static vgg_arch *arch_of(void) {
+  const vgg_arch_options options = {.input = {1, SIDE, SIDE}, .classes = CLASSES, .hidden = 150};
   vgg_arch *arch;
   assert_int_equal(vgg_arch_from_text("1x8,1x12", &options, &arch, NULL), VGG_OK);
+  return arch;
+}
+
+static void open(fixture *f) {
+  vgg_arch *arch = arch_of();
   net_params_of(arch, &f->params);
   vgg_arch_close(arch);
   f->w = malloc(f->params.floats * sizeof(float));
@@ -40,21 +47,70 @@ static void close(fixture *f) {
   free(f->g);
 }
 
+/* An engine for f's net on f's masters. */
+static engine *engine_of(fixture *f, int threads) {
+  const vgg_run_options run = {.precision = "fp32", .threads = threads, .batch = 1};
+  vgg_arch *arch = arch_of();
+  plan *p;
+  engine *e;
+  assert_int_equal(plan_create(arch, &run, PLAN_GRADIENTS, &p, NULL), VGG_OK);
+  assert_int_equal(engine_create(p, f->w, &e, NULL), VGG_OK);
+  vgg_arch_close(arch);
+  return e;
+}
+
+static void put_gradients(const fixture *f, engine *e) {
+  for (int p = 0; p < f->params.count; p++)
+    memcpy(engine_gradients(e)[p], f->at[p], f->params.at[p].count * sizeof(float));
+}
+
 static void sgd(void **state) {
   (void)state;
+  op_rule_args args[2 * NET_MAX_LAYERS];
+  for (int p = 0; p < 2 * NET_MAX_LAYERS; p++) args[p] = op_rule_args_at(.25, 0, 0, 1, 1);
   for (int threads = 1; threads <= 4; threads++) {
     fixture f;
     open(&f);
+    engine *e = engine_of(&f, threads);
+    put_gradients(&f, e);
+    assert_int_equal(engine_update(e, 1, op_rule_find("sgd"), args, NULL, NULL), VGG_OK);
     int wrong = 0;
-    op_rule_args args[2 * NET_MAX_LAYERS];
-    for (int p = 0; p < f.params.count; p++) args[p] = op_rule_args_at(.25, 0, 0, 1, 1);
-    rule_step(op_rule_find("sgd"), args, &f.params, f.w, f.at, NULL, 0, cpu_best_isa(), threads);
     for (int p = 0; p < f.params.count; p++)
       for (size_t i = 0; i < f.params.at[p].count; i++) /* all of these are exact in fp32 */
         wrong += f.w[f.params.at[p].offset + i] != (float)i + 1 - .5f * (float)(i % 1000) + 225;
     assert_int_equal(wrong, 0);
+    engine_close(e);
     close(&f);
   }
+}
+
+static void logits_of(engine *e, float logits[CLASSES]) {
+  uint8_t pixels[SIDE * SIDE];
+  for (int i = 0; i < SIDE * SIDE; i++) pixels[i] = (uint8_t)(37 * i);
+  engine_set_pixels(e, 1, pixels);
+  assert_int_equal(engine_forward(e, 1, false, NULL), VGG_OK);
+  memcpy(logits, engine_logits(e), CLASSES * sizeof *logits);
+}
+
+/* The packs are those of the new weights. */
+static void packs_follow(void **state) {
+  (void)state;
+  op_rule_args args[2 * NET_MAX_LAYERS];
+  for (int p = 0; p < 2 * NET_MAX_LAYERS; p++) args[p] = op_rule_args_at(1e-3, 0, 0, 1, 1);
+  fixture f;
+  open(&f);
+  engine *e = engine_of(&f, 2);
+  float before[CLASSES], updated[CLASSES], packed[CLASSES];
+  logits_of(e, before);
+  put_gradients(&f, e);
+  assert_int_equal(engine_update(e, 1, op_rule_find("sgd"), args, NULL, NULL), VGG_OK);
+  logits_of(e, updated);
+  assert_int_equal(engine_repack(e, NULL), VGG_OK);
+  logits_of(e, packed);
+  assert_memory_equal(updated, packed, sizeof packed);
+  assert_memory_not_equal(updated, before, sizeof before);
+  engine_close(e);
+  close(&f);
 }
 
 /* The first, the last and a middle element of every tensor, and the largest number that is one. */
@@ -110,7 +166,8 @@ static void names(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(sgd), cmocka_unit_test(not_finite),
-                                     cmocka_unit_test(norm_and_clip), cmocka_unit_test(names)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(sgd), cmocka_unit_test(packs_follow),
+                                     cmocka_unit_test(not_finite), cmocka_unit_test(norm_and_clip),
+                                     cmocka_unit_test(names)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
