@@ -11,6 +11,10 @@ static const double byte_flop = 5;
  * to 10 thousand from 32 to 128 channels on Zen 4. */
 static const double transform_flop = 8e3;
 
+/* The filters' gradient of fewer than 16 channels is transforms most of all: it takes half as long
+ * again as forward. */
+static const double few_channels = 1.5;
+
 /* Share of the peak that Winograd's small products reach from the second-level cache. */
 static const double product_rate = 0.95;
 
@@ -81,5 +85,6 @@ stage_cost cost_winograd(const stage_spec *s, const stage_env *env) {
   const double tile = 2 * POINTS * C * K / product_rate + transform_flop * (C + K) / LANES;
   /* U is read once a block of tiles, which at a batch of one is hardly more than once. */
   const double one = tiles * tile + byte_flop * POINTS * C * K * 4 / env->max_n;
-  return (stage_cost){.forward = one, .backward = (s->need_dx ? 2 : 1) * one};
+  const double weights = s->C < LANES || s->K < LANES ? few_channels : 1;
+  return (stage_cost){.forward = one, .backward = (s->need_dx ? 1 + weights : weights) * one};
 }

@@ -75,6 +75,18 @@ static void test_first_layers_stay_everywhere(void **state) {
   assert_string_equal(reason(first, true, CPU_BASE), "needs AVX2 and FMA");
 }
 
+/* Winograd pads channels to 16: 4 to 8 are too few for it, 8 to 16 are not, as measured. */
+static void test_few_channels_are_left_to_onednn(void **state) {
+  (void)state;
+  if (!backend_find("onednn")) skip();
+  stage_spec s = vgg_conv;
+  s.C = 4, s.K = 8, s.H = s.W = s.P = s.Q = 112;
+  s.pool_size = s.pool_stride = 2, s.OP = s.OQ = 56;
+  assert_string_equal(cheaper(s, false, CPU_AVX512), "onednn");
+  s.C = 8, s.K = 16;
+  assert_string_equal(cheaper(s, false, CPU_AVX512), "native");
+}
+
 static void test_any_channels_and_windows_are_taken(void **state) {
   (void)state;
   stage_spec s = vgg_conv;
@@ -153,6 +165,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_only_amx_is_worth_bf16),
       cmocka_unit_test(test_first_layers_stay_everywhere),
+      cmocka_unit_test(test_few_channels_are_left_to_onednn),
       cmocka_unit_test(test_any_channels_and_windows_are_taken),
       cmocka_unit_test(test_other_stages_are_declined),
       cmocka_unit_test(test_streamed_outputs_are_the_same),

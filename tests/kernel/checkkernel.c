@@ -19,7 +19,7 @@ static const char help[] =
     "  --threads N       [the processors this process may use]\n"
     "  --bench           time instead of check; the exit code is 1 if native is slower than\n"
     "                    oneDNN's convolution with its separate ReLU and pool anywhere\n"
-    "  --net small|ratio8|ratio16|vgg11|vgg16     [all]\n"
+    "  --net small|ratio8|ratio16|cifar|vgg11|vgg16     [all]\n"
     "  --layer NAME      those whose names begin so: conv4, fc [all]\n"
     "  --batch N         images [16]\n"
     "  --seconds S       a layer and direction [0.3]\n";
