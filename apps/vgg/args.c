@@ -117,7 +117,7 @@ void run_args_options(run_args *run, opt_list *list) {
   opt_text(list, "precision", &run->precision);
   opt_text(list, "winograd", &run->winograd);
   opt_text(list, "isa", &run->isa);
-  opt_whole(list, "threads", 1, 4096, &run->threads);
+  opt_whole(list, "threads", 1, 1024, &run->threads);
   opt_whole(list, "batch", 1, 1 << 20, &run->batch);
 }
 

@@ -19,8 +19,9 @@ enum { MAX_RUNS = 1000000 };
 static vgg_status make_folders(char *path, vgg_error *err) {
   for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
     if (slash) *slash = 0;
-    if (mkdir(path, 0777) != 0 && !path_is_dir(path))
-      return err_set(err, VGG_NO_OUTPUT, "%s: cannot be created: %s", path, strerror(errno));
+    const int cause = mkdir(path, 0777) == 0 ? 0 : errno;
+    if (cause != 0 && !path_is_dir(path))
+      return err_set(err, VGG_NO_OUTPUT, "%s: cannot be created: %s", path, strerror(cause));
     if (!slash) return VGG_OK;
     *slash = '/';
   }

@@ -3,6 +3,7 @@
  * Run directories: who may have one, what is in it, what is refused.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,6 +49,8 @@ static void a_run_keeps_its_directory(void **state) {
   assert_int_equal(try_create(&t, tiny_options(NULL), "empty", NULL), VGG_OK);
   assert_int_equal(try_create(&t, tiny_options(NULL), "train-labels-idx1-ubyte/run", "created"),
                    VGG_NO_OUTPUT);
+  assert_int_equal(symlink("nowhere", tiny_path(&t, "link")), 0); /* the reason is mkdir's own */
+  assert_int_equal(try_create(&t, tiny_options(NULL), "link/run", strerror(EEXIST)), VGG_NO_OUTPUT);
   tiny_close(&t);
 }
 
