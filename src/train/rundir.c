@@ -58,17 +58,23 @@ void rundir_sweep(const vgg_trainer *t) {
   closedir(d);
 }
 
+/* A run that never came to be saved cannot be resumed. */
+static vgg_status holds_run(const char *dir, const char *file, bool saved, vgg_error *err) {
+  return err_set(err, VGG_NO_OUTPUT, "%s: holds a run already (%s); %s", dir, file,
+                 saved ? "resume it or choose another"
+                       : "it has not been saved: choose another, or remove it if it has ended");
+}
+
 /* Of all processes that try, only one creates config.json: it has the directory. */
 static vgg_status claim(const char *dir, vgg_error *err) {
+  enum { SAVED = 1 }; /* of these, only the first can be gone on from */
   static const char *const files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     char *path = path_join(dir, files[i]);
     if (!path) return err_no_memory(err, dir, strlen(dir));
     const bool exists = path_exists(path);
     free(path);
-    if (exists)
-      return err_set(err, VGG_NO_OUTPUT,
-                     "%s: holds a run already (%s); resume it or choose another", dir, files[i]);
+    if (exists) return holds_run(dir, files[i], i < SAVED, err);
   }
   char *path = path_join(dir, "config.json");
   if (!path) return err_no_memory(err, dir, strlen(dir));
@@ -79,9 +85,7 @@ static vgg_status claim(const char *dir, vgg_error *err) {
     close(fd);
     return VGG_OK;
   }
-  if (cause == EEXIST)
-    return err_set(err, VGG_NO_OUTPUT,
-                   "%s: holds a run already (config.json); resume it or choose another", dir);
+  if (cause == EEXIST) return holds_run(dir, "config.json", false, err);
   return err_set(err, VGG_NO_OUTPUT, "%s: cannot be written: %s", dir, strerror(cause));
 }
 

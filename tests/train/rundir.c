@@ -45,6 +45,10 @@ static void a_run_keeps_its_directory(void **state) {
   free(after);
   unlink(tiny_path(&t, "a/b/run/config.json")); /* half a run is one, too */
   assert_int_equal(try_create(&t, tiny_options(NULL), "a/b/run", "holds a run"), VGG_NO_OUTPUT);
+  unlink(tiny_path(&t, "a/b/run/last.safetensors"));
+  unlink(tiny_path(&t, "a/b/run/best.safetensors"));
+  assert_int_equal(try_create(&t, tiny_options(NULL), "a/b/run", "has not been saved"),
+                   VGG_NO_OUTPUT);
   assert_int_equal(mkdir(tiny_path(&t, "empty"), 0777), 0);
   assert_int_equal(try_create(&t, tiny_options(NULL), "empty", NULL), VGG_OK);
   assert_int_equal(try_create(&t, tiny_options(NULL), "train-labels-idx1-ubyte/run", "created"),
