@@ -120,7 +120,6 @@ static void stream(size_t count, const float *from, float *to) {
   size_t i = 0;
   if ((uintptr_t)to % sizeof(vec) == 0)
     for (; i + VEC <= count; i += VEC) store_past(to + i, load(from + i));
-  _mm_sfence(); /* before another thread is told that they are there */
   memcpy(to + i, from + i, (count - i) * sizeof *to);
 }
 
