@@ -57,7 +57,7 @@ wg_ahead wg_look_ahead(const wg_grid *g, const wg_source *s, size_t first, size_
   enum { LINE = 64 };
   const size_t H = (size_t)(s->masks ? g->H / 2 : g->H), W = (size_t)(s->masks ? g->W / 2 : g->W);
   const size_t TY = (size_t)g->TY, TX = (size_t)g->TX, tile = s->masks ? 2 : 4;
-  const size_t begin = first / TX, end = (first + count + TX - 1) / TX; /* tile rows */
+  const size_t begin = (first + TX - 1) / TX, end = (first + count + TX - 1) / TX;
   const size_t row = W * (size_t)s->C * (s->bf16 ? 2 : 4);
   /* All images' rows are one after the other. */
   const size_t top = begin / TY * H + begin % TY * tile + 1;

@@ -20,21 +20,25 @@
 enum { CHUNK = 8, GROUPS = 8, TAPS = 3 };
 enum { FEW_PRODUCTS = 9 * 32 }; /* of a sum; forward's shortest within the bound on accuracy */
 
-static bool is_large(int C, int K) {
-  enum { BOUND = 16 << 20 };
+/* Measured: eight S of 32 MB, or of 16 where planes are small. Large planes with their sources
+ * would pass through the third-level cache beside V, D and S, which is slow when others use it,
+ * too. */
+static bool is_large(const wg_stage *s, int C, int K) {
+  enum { SMALL_PLANE = 64, BOUND = 32 << 20, SMALL_BOUND = 16 << 20 };
+  const size_t bound = s->grid.TY * s->grid.TX <= SMALL_PLANE ? SMALL_BOUND : BOUND;
   return (size_t)wg_round(C, WG_LANES) * (size_t)wg_round(K, WG_LANES) >
-         BOUND / (GROUPS * WG_POINTS * sizeof(float));
+         bound / (GROUPS * WG_POINTS * sizeof(float));
 }
 
 /* Measured. V and D of a group's block lie beside its S in the second-level cache, those of all
  * threads in the third; an S that does not lie there with them wants more tiles for its passage. */
-static size_t block_tiles(int C, int K) {
+static size_t block_tiles(const wg_stage *s, int C, int K) {
   enum { GROUP = 28, TOGETHER = 64, LONG = 96, MOST = 256 * 256 };
-  if (!is_large(C, K)) return GROUP;
+  if (!is_large(s, C, K)) return GROUP;
   return wg_round(C, WG_LANES) * wg_round(K, WG_LANES) <= MOST ? TOGETHER : LONG;
 }
 
-static size_t most_tiles(int C, int K) { return block_tiles(C, K) * 5 / 4; }
+static size_t most_tiles(const wg_stage *s, int C, int K) { return block_tiles(s, C, K) * 5 / 4; }
 
 static size_t v_plane(size_t tiles, int C) {
   return wg_plane(tiles * (size_t)wg_round(C, WG_LANES));
@@ -52,8 +56,8 @@ static size_t chunks_of(size_t tiles) { return (tiles + CHUNK - 1) / CHUNK; }
 
 size_t wg_reduce_floats(const wg_stage *s, int C, int K) {
   const size_t padded = (size_t)wg_round(K, s->kernels->wide), S = wg_u_floats(s, C, K);
-  const size_t work = v_and_d(s, most_tiles(C, K), C, K);
-  if (is_large(C, K)) return work + S + chunks_of(most_tiles(C, K)) * padded;
+  const size_t work = v_and_d(s, most_tiles(s, C, K), C, K);
+  if (is_large(s, C, K)) return work + S + chunks_of(most_tiles(s, C, K)) * padded;
   return (size_t)s->base.env.threads * work + GROUPS * (S + padded);
 }
 
@@ -65,7 +69,7 @@ static void reduce_group(const wg_stage *s, const wg_source *x, const wg_source 
   const wg_kernels *k = s->kernels;
   const int c16 = wg_round(x->C, WG_LANES) / WG_LANES, strips = wg_strips(s, dz->C);
   const size_t s_step = (size_t)(c16 * WG_LANES * k->wide), calls = (size_t)(WG_POINTS * strips);
-  const size_t block = block_tiles(x->C, dz->C), times = calls / 2 * (size_t)c16;
+  const size_t block = block_tiles(s, x->C, dz->C), times = calls / 2 * (size_t)c16;
   memset(sums, 0, (size_t)(strips * k->wide) * sizeof *sums);
   if (first == stop) memset(S, 0, calls * s_step * sizeof *S);
   for (size_t t = first, count; t < stop; t += count) {
@@ -89,7 +93,7 @@ static void reduce_group(const wg_stage *s, const wg_source *x, const wg_source 
 static void reduce_groups(const wg_stage *s, size_t tiles, const wg_source *x, const wg_source *dz,
                           float *scratch, float *S, float *sums) {
   const int threads = s->base.env.threads;
-  const size_t work = v_and_d(s, most_tiles(x->C, dz->C), x->C, dz->C);
+  const size_t work = v_and_d(s, most_tiles(s, x->C, dz->C), x->C, dz->C);
   const size_t S_floats = wg_u_floats(s, x->C, dz->C);
   const size_t padded = (size_t)wg_round(dz->C, s->kernels->wide);
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -176,7 +180,7 @@ static void reduce_block(const wg_stage *s, const block_work *b, bool fresh, flo
 static void reduce_together(const wg_stage *s, size_t tiles, const wg_source *x,
                             const wg_source *dz, bool transformed, float *scratch, float *S,
                             float *sums, float *db) {
-  const size_t block = block_tiles(x->C, dz->C);
+  const size_t block = block_tiles(s, x->C, dz->C);
   block_work b = {.x = x, .dz = dz, .transformed = transformed};
   for (; b.first < tiles; b.first += b.count) {
     b.count = wg_next_block(tiles - b.first, block);
@@ -205,10 +209,10 @@ static void turn_taps(int wide, int C, int K, const float *S, int threads, float
 void wg_reduce(const wg_stage *s, int n, const wg_source *x, const wg_source *dz, float *scratch,
                float *dw, float *db) {
   const int C = x->C, K = dz->C, threads = s->base.env.threads, wide = s->kernels->wide;
-  const size_t tiles = wg_tiles(s, n), work = v_and_d(s, most_tiles(C, K), C, K);
+  const size_t tiles = wg_tiles(s, n), work = v_and_d(s, most_tiles(s, C, K), C, K);
   const size_t padded = (size_t)wg_round(K, wide), S_floats = wg_u_floats(s, C, K);
   const bool few = n * s->grid.H * s->grid.W < FEW_PRODUCTS;
-  if (few || is_large(C, K)) {
+  if (few || is_large(s, C, K)) {
     float *S = scratch + work;
     reduce_together(s, tiles, x, dz, !few, scratch, S, S + S_floats, db);
     if (few)
