@@ -62,6 +62,11 @@ static inline bool stage_has_products(const stage_spec *s) {
   return s->kind == STAGE_CONV || s->kind == STAGE_LINEAR;
 }
 
+/* Its ReLU's mask can be applied where the stage behind writes the gradient: see masks_dx. */
+static inline bool stage_relu_is_bare(const stage_spec *s) {
+  return s->relu && !s->pool_size && !s->dropout;
+}
+
 /* What all stages of a plan share. */
 typedef struct stage_env {
   int max_n; /* most images a run takes; any 1 <= n <= max_n must be right */

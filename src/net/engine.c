@@ -390,8 +390,7 @@ static bool backward_stage(engine *e, int i, const stage_io *io) {
 /* Whether the gradient of `from`'s output, which is its ReLU's, is masked where `to` writes it: a
  * pass over it less. */
 static bool masks_for(const plan_stage *from, const plan_stage *to) {
-  const stage_spec *s = &from->impl->spec;
-  return to->impl->masks_dx && s->relu && !s->pool_size && !s->dropout;
+  return to->impl->masks_dx && stage_relu_is_bare(&from->impl->spec);
 }
 
 vgg_status engine_backward(engine *e, int n, vgg_error *err) {

@@ -336,6 +336,18 @@ static void batches(void **state) {
   tree_remove(&t);
 }
 
+/* The loader's first batch begins with these pixels. */
+static void assert_first(const loader_options *options, const uint8_t *want, size_t size) {
+  const loader_batch *b;
+  loader *l;
+  assert_int_equal(loader_create(options, &l, NULL), VGG_OK);
+  assert_int_equal(loader_start(l, 0, 0, NULL), VGG_OK);
+  assert_int_equal(loader_next(l, &b, NULL), VGG_OK);
+  assert_non_null(b);
+  assert_memory_equal(b->pixels, want, size);
+  loader_close(l);
+}
+
 /* JPEGs decoded at a reduced size where the rule says so: as vgg_preprocess_decode has it, but not
  * where parts of the picture are wanted. */
 static void reduced_jpegs(void **state) {
@@ -356,16 +368,10 @@ static void reduced_jpegs(void **state) {
     vgg_decode_options decode = vgg_preprocess_decode(&rule);
     if (c == 2) decode.shrunk_h = decode.shrunk_w = 0;
     vgg_image image;
-    const loader_batch *b;
-    loader *l;
     assert_int_equal(vgg_image_decode("a", jpeg.bytes, jpeg.size, &decode, &image, NULL), VGG_OK);
     assert_int_equal(image.height, c == 1 ? H / 4 : H); /* 60 rows are more than twice 16, 30 not */
     assert_int_equal(vgg_augment_apply(list, &rule, &image, 0, 0, 0, want, NULL), VGG_OK);
-    assert_int_equal(loader_create(&options, &l, NULL), VGG_OK);
-    assert_int_equal(loader_start(l, 0, 0, NULL), VGG_OK);
-    assert_int_equal(loader_next(l, &b, NULL), VGG_OK);
-    assert_memory_equal(b->pixels, want, sizeof want);
-    loader_close(l);
+    assert_first(&options, want, sizeof want);
     vgg_image_free(&image);
   }
   vgg_dataset_close(data);
@@ -398,17 +404,11 @@ static void orientations(void **state) {
     const loader_options options = {.data = data, .rule = rule, .batch = 1};
     const vgg_decode_options decode = {.ignore_exif = ignore};
     vgg_image image;
-    const loader_batch *b;
-    loader *l;
     assert_int_equal(vgg_image_decode("a", file, jpeg.size + sizeof exif, &decode, &image, NULL),
                      VGG_OK);
     assert_int_equal(image.height, ignore ? H : W);
     assert_int_equal(vgg_preprocess_apply(&rule, &image, want, NULL), VGG_OK);
-    assert_int_equal(loader_create(&options, &l, NULL), VGG_OK);
-    assert_int_equal(loader_start(l, 0, 0, NULL), VGG_OK);
-    assert_int_equal(loader_next(l, &b, NULL), VGG_OK);
-    assert_memory_equal(b->pixels, want, sizeof want);
-    loader_close(l);
+    assert_first(&options, want, sizeof want);
     vgg_image_free(&image);
   }
   vgg_dataset_close(data);

@@ -174,15 +174,12 @@ static void print_direction(report *r, const plan_stage *st, const char *layer, 
   printf("  %s\n", all[0].stage->detail);
 }
 
-/* A ReLU whose mask the stage behind it applies. */
-static bool is_bare(const stage_spec *s) { return s->relu && !s->pool_size && !s->dropout; }
-
 /* What of the masks falls to native's stage `index` where its neighbours are as in the plan. */
 static void share_masks(contender *c, const plan *p, int index) {
   if (!c->stage || !c->stage->masks_dx) return;
-  c->mask_dx = index > 0 && is_bare(&p->stages[index - 1].impl->spec);
+  c->mask_dx = index > 0 && stage_relu_is_bare(&p->stages[index - 1].impl->spec);
   c->io.dy_masked = index + 1 < p->num_stages && p->stages[index + 1].impl->masks_dx &&
-                    is_bare(&p->stages[index].impl->spec);
+                    stage_relu_is_bare(&p->stages[index].impl->spec);
 }
 
 static bool bench_stage(const check_options *o, report *r, const plan *p, int index) {
