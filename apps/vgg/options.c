@@ -217,7 +217,11 @@ static bool read_option(const opt_list *list, int argc, char **argv, int *i) {
 static bool check_operands(const opt_list *list) {
   const char *unit = list->operand != NULL ? list->operand : "operand";
   if (list->num_operands < list->min_operands) {
-    cli_fail(CLI_USAGE, "no %s found, wanted one; see vgg %s --help", unit, cli_name);
+    if (list->num_operands == 0)
+      cli_fail(CLI_USAGE, "found nothing, wanted %s; see vgg %s --help", unit, cli_name);
+    else
+      cli_fail(CLI_USAGE, "found '%s' alone, wanted %s; see vgg %s --help", list->operands[0], unit,
+               cli_name);
     return false;
   }
   if (list->num_operands > list->max_operands) {

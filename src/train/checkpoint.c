@@ -97,6 +97,38 @@ static vgg_status check_data(const vgg_trainer *t, const st_file *file, const ch
   return status;
 }
 
+/* An error if the two differ in `key`; a resume with other epochs or steps is no other run. */
+static vgg_status same_setting(const char *path, const char *key, const json_t *found,
+                               const json_t *own, vgg_error *err) {
+  if (strcmp(key, "epochs") == 0 || strcmp(key, "max_steps") == 0 || json_equal(found, own))
+    return VGG_OK;
+  char *had = found ? json_dumps(found, JSON_ENCODE_ANY) : NULL;
+  char *has = json_dumps(own, JSON_ENCODE_ANY);
+  const vgg_status status =
+      err_set(err, VGG_BAD_CONTENT, "%s: was trained with %s %s, but config.json says %s", path,
+              key, had ? had : "unknown", has ? has : "another");
+  free(had);
+  free(has);
+  return status;
+}
+
+/* Nor is a run gone on with by other settings, which only an editor can have put there. */
+static vgg_status check_recipe(const vgg_trainer *t, const char *path, vgg_error *err) {
+  char *line = config_recipe_line(&t->config);
+  json_t *own = line ? json_loads(line, 0, NULL) : NULL;
+  json_t *found = t->model->recipe ? json_loads(t->model->recipe, 0, NULL) : NULL;
+  vgg_status status = own ? VGG_OK : err_no_memory(err, path, sizeof t->config);
+  const char *key;
+  json_t *value;
+  json_object_foreach(own, key, value) {
+    if (status == VGG_OK) status = same_setting(path, key, json_object_get(found, key), value, err);
+  }
+  json_decref(found);
+  json_decref(own);
+  free(line);
+  return status;
+}
+
 enum { MAX_STATES = OP_RULE_MAX_STATES + 1, STATE_NAME = 32 };
 
 /* An array that goes on from step to step, and how it is called in the file. */
@@ -217,6 +249,7 @@ vgg_status checkpoint_load(vgg_trainer *t, const char *dir, metrics_record **rec
       status = err_set(err, VGG_BAD_CONTENT, "%s: holds no state to resume from (vgg.state)", path);
   }
   if (status == VGG_OK) status = check_data(t, file, path, err);
+  if (status == VGG_OK) status = check_recipe(t, path, err);
   if (status == VGG_OK) status = load_states(t, file, path, err);
   if (status == VGG_OK) status = load_records(file, path, records, count, err);
   st_close(file);

@@ -281,6 +281,35 @@ static void broken_runs(void **state) {
   tiny_close(&t);
 }
 
+/* Settings that an editor changed under a run are refused with both values. */
+static void edited_settings(void **state) {
+  (void)state;
+  static const struct {
+    const char *was, *is, *message;
+  } edits[] = {{"\"seed\": 5", "\"seed\": 6", "trained with seed 5, but config.json says 6"},
+               {"\"lr\": 0.05", "\"lr\": 0.06", "trained with lr 0.0"},
+               {"\"label_smoothing\": 0.0", "\"label_smoothing\": 0.1", "trained with label_smo"}};
+  tiny t;
+  tiny_open(&t, PICTURES, TESTS);
+  tiny_train(tiny_create(&t, "run", tiny_options(NULL)), 5);
+  char *config = tiny_read(&t, "run", "config.json");
+  for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+    char *place = strstr(config, edits[i].was), now[8192];
+    vgg_error err = {0};
+    assert_non_null(place);
+    assert_true(strlen(config) + 1 < sizeof now);
+    snprintf(now, sizeof now, "%.*s%s%s", (int)(place - config), config, edits[i].is,
+             place + strlen(edits[i].was));
+    put(&t, "run/config.json", now);
+    assert_int_equal(try_resume(&t, "run", &err), VGG_BAD_CONTENT);
+    if (!strstr(err.message, edits[i].message)) fail_msg("%s", err.message);
+  }
+  put(&t, "run/config.json", config);
+  tiny_train(tiny_resume(&t, "run", NULL), UINT64_MAX);
+  free(config);
+  tiny_close(&t);
+}
+
 /* Files that were lost or cut off by a crash come back from the checkpoint. */
 static void metrics_come_from_the_checkpoint(void **state) {
   (void)state;
@@ -312,6 +341,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(other_data_of_the_same_size),
       cmocka_unit_test(other_threads_are_noted),
       cmocka_unit_test(broken_runs),
+      cmocka_unit_test(edited_settings),
       cmocka_unit_test(metrics_come_from_the_checkpoint),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
