@@ -104,6 +104,11 @@ static inline void wg_fetch(wg_ahead *a) {
 typedef void (*wg_product)(int panels, int c16, const float *v, const float *u, float *m,
                            wg_ahead *ahead);
 
+/* s [c16 * 16][wide] += sum over tiles of v [c16][tiles][16] times d [tiles][wide], for one point;
+ * `fresh`: = instead of +=. Calls wg_fetch c16 times. */
+typedef void (*wg_accumulate)(int tiles, int c16, bool fresh, const float *v, const float *d,
+                              float *s, wg_ahead *ahead);
+
 typedef struct wg_kernels {
   const char *name;
   cpu_isa isa;
@@ -123,10 +128,9 @@ typedef struct wg_kernels {
   /* M of output channels wide * k .. goes back to outputs. */
   void (*output)(const wg_grid *g, const wg_target *y, size_t first, int count, int k,
                  const float *M, size_t plane);
-  /* s [c16 * 16][wide] += sum over tiles of v [c16][tiles][16] times d [tiles][wide], for one
-   * point; `fresh`: = instead of +=. Calls wg_fetch c16 times. */
-  void (*accumulate)(int tiles, int c16, bool fresh, const float *v, const float *d, float *s,
-                     wg_ahead *ahead);
+  /* accumulate[i] takes the first 16 (i + 1) of the `wide` output channels; the rest of s is not
+   * written. */
+  wg_accumulate accumulate[2];
 } wg_kernels;
 
 /* The fastest row not beyond `isa`; NULL: there is none. */

@@ -66,9 +66,9 @@ static void accumulate(int tiles, int c16, bool fresh, const float *v, const flo
                        wg_ahead *ahead) {
   for (int c = 0; c < c16; c++, v += (ptrdiff_t)tiles * WG_LANES, s += WG_LANES * WIDE) {
     wg_fetch(ahead);
-    accumulate_rows(6, tiles, fresh, v, d, s);
-    accumulate_rows(5, tiles, fresh, v + 6, d, s + 6 * WIDE);
-    accumulate_rows(5, tiles, fresh, v + 11, d, s + 11 * WIDE);
+    accumulate_rows(6, 2, tiles, fresh, v, d, s);
+    accumulate_rows(5, 2, tiles, fresh, v + 6, d, s + 6 * WIDE);
+    accumulate_rows(5, 2, tiles, fresh, v + 11, d, s + 11 * WIDE);
   }
 }
 
@@ -82,4 +82,4 @@ const wg_kernels wg_avx2 = {.name = "winograd_f4x4_fp32_avx2",
                             .gradient = gradient,
                             .product = products,
                             .output = output,
-                            .accumulate = accumulate};
+                            .accumulate = {accumulate}};

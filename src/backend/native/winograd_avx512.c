@@ -55,14 +55,26 @@ INLINE void multiply(int rows, int halves, int panels, int c16, const float *v, 
 ALL_ROWS(DEFINE_BOTH)
 static const wg_product products[PANEL][2] = {ALL_ROWS(NAME_BOTH)};
 
-/* Half a line of V at a time: 16 sums, which leaves registers for what is to come. */
-static void accumulate(int tiles, int c16, bool fresh, const float *v, const float *d, float *s,
-                       wg_ahead *ahead) {
+/* 16 sums, half a line of V times two vectors or all of it times one: that leaves registers for
+ * what is to come. */
+INLINE void accumulate_halves(int halves, int tiles, int c16, bool fresh, const float *v,
+                              const float *d, float *s, wg_ahead *ahead) {
+  const int rows = WG_LANES / halves;
   for (int c = 0; c < c16; c++, v += (ptrdiff_t)tiles * WG_LANES, s += WG_LANES * WIDE) {
     wg_fetch(ahead);
-    accumulate_rows(8, tiles, fresh, v, d, s);
-    accumulate_rows(8, tiles, fresh, v + 8, d, s + 8 * WIDE);
+    for (int i = 0; i < WG_LANES; i += rows)
+      accumulate_rows(rows, halves, tiles, fresh, v + i, d, s + i * WIDE);
   }
+}
+
+static void accumulate_1(int tiles, int c16, bool fresh, const float *v, const float *d, float *s,
+                         wg_ahead *ahead) {
+  accumulate_halves(1, tiles, c16, fresh, v, d, s, ahead);
+}
+
+static void accumulate_2(int tiles, int c16, bool fresh, const float *v, const float *d, float *s,
+                         wg_ahead *ahead) {
+  accumulate_halves(2, tiles, c16, fresh, v, d, s, ahead);
 }
 
 extern const wg_kernels wg_avx512;
@@ -75,4 +87,4 @@ const wg_kernels wg_avx512 = {.name = "winograd_f4x4_fp32_avx512",
                               .gradient = gradient,
                               .product = products,
                               .output = output,
-                              .accumulate = accumulate};
+                              .accumulate = {accumulate_1, accumulate_2}};

@@ -61,6 +61,12 @@ size_t wg_reduce_floats(const wg_stage *s, int C, int K) {
   return (size_t)s->base.env.threads * work + GROUPS * (S + padded);
 }
 
+/* Of a strip's output channels those that there are, in sixteens. */
+static wg_accumulate accumulate_of(const wg_kernels *k, int K, size_t strip) {
+  const size_t outs = wg_least((size_t)K - strip * (size_t)k->wide, (size_t)k->wide);
+  return k->accumulate[(outs - 1) / WG_LANES];
+}
+
 /* ---- small S --------------------------------------------------------------------------------- */
 
 /* The sums of one group: its range of tiles, block by block. */
@@ -83,9 +89,9 @@ static void reduce_group(const wg_stage *s, const wg_source *x, const wg_source 
     k->gradient(&s->grid, dz, t, (int)count, (int)count, true, D, dp, sums);
     for (size_t call = 0; call < calls; call++) {
       const size_t p = call / (size_t)strips, strip = call % (size_t)strips;
-      k->accumulate((int)count, c16, t == first, V + p * vp,
-                    D + p * dp + strip * count * (size_t)k->wide, S + call * s_step,
-                    &ahead[call % 2]);
+      accumulate_of(k, dz->C, strip)((int)count, c16, t == first, V + p * vp,
+                                     D + p * dp + strip * count * (size_t)k->wide,
+                                     S + call * s_step, &ahead[call % 2]);
     }
   }
 }
@@ -129,15 +135,16 @@ static void reduce_unit(const wg_stage *s, const block_work *b, size_t strip, si
                         float *S, wg_ahead *ahead) {
   const int c16 = wg_round(b->x->C, WG_LANES) / WG_LANES, count = (int)b->count;
   const float *D = b->D + strip * b->count * (size_t)s->kernels->wide;
+  const wg_accumulate accumulate = accumulate_of(s->kernels, b->dz->C, strip);
   if (b->transformed) {
-    s->kernels->accumulate(count, c16, fresh, b->V + p * b->v_plane, D + p * b->d_plane, S, ahead);
+    accumulate(count, c16, fresh, b->V + p * b->v_plane, D + p * b->d_plane, S, ahead);
     return;
   }
   for (size_t i = 0; i < 4; i++)
     for (size_t j = 0; j < 4; j++)
-      s->kernels->accumulate(count, c16, fresh && i + j == 0,
-                             b->V + ((i + p / TAPS) * 6 + j + p % TAPS) * b->v_plane,
-                             D + (4 * i + j) * b->d_plane, S, ahead);
+      accumulate(count, c16, fresh && i + j == 0,
+                 b->V + ((i + p / TAPS) * 6 + j + p % TAPS) * b->v_plane,
+                 D + (4 * i + j) * b->d_plane, S, ahead);
 }
 
 /* This thread's share of the next block's sources, to be fetched with its `units`. */

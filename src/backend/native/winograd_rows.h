@@ -415,32 +415,32 @@ static void output(const wg_grid *g, const wg_target *t, size_t first, int count
 
 /* ---- the filters' gradient ------------------------------------------------------------------- */
 
-/* `rows` input channels and two vectors of output channels stay in registers while the tiles go by.
- */
-INLINE void accumulate_rows(int rows, int tiles, bool fresh, const float *v, const float *d,
-                            float *s) {
-  vec acc[8][2];
-#pragma GCC unroll 8
+/* `rows` input channels and one or two `vectors` of output channels stay in registers while the
+ * tiles go by. */
+INLINE void accumulate_rows(int rows, int vectors, int tiles, bool fresh, const float *v,
+                            const float *d, float *s) {
+  vec acc[16][2];
+#pragma GCC unroll 16
   for (int i = 0; i < rows; i++) {
     acc[i][0] = fresh ? splat(0) : load(s + i * WIDE);
-    acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
+    if (vectors == 2) acc[i][1] = fresh ? splat(0) : load(s + i * WIDE + VEC);
   }
   for (int i = rows * WIDE; i < 2 * rows * WIDE; i += WG_LANES)
     __builtin_prefetch(s + i, 1, 3); /* the next rows': S comes from far, and in short bursts */
 #pragma GCC unroll 1
   for (int t = 0; t < tiles; t++, v += WG_LANES, d += WIDE) {
-    const vec d0 = load(d), d1 = load(d + VEC);
-#pragma GCC unroll 8
+    const vec d0 = load(d), d1 = vectors == 2 ? load(d + VEC) : d0;
+#pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
       const vec x = splat(v[i]);
       acc[i][0] = fmadd(x, d0, acc[i][0]);
-      acc[i][1] = fmadd(x, d1, acc[i][1]);
+      if (vectors == 2) acc[i][1] = fmadd(x, d1, acc[i][1]);
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int i = 0; i < rows; i++) {
     store(s + i * WIDE, acc[i][0]);
-    store(s + i * WIDE + VEC, acc[i][1]);
+    if (vectors == 2) store(s + i * WIDE + VEC, acc[i][1]);
   }
 }
 
