@@ -208,6 +208,132 @@ static void check_finite(const stage_spec *spec, cpu_isa isa) {
   problem_free(p);
 }
 
+/* ---- one image at a time --------------------------------------------------------------------- */
+
+/* More images than it takes until all weights are turned. */
+enum { TIMES = 20 };
+
+/* A stage for single images, ready to run; y is its to write. */
+typedef struct single {
+  stage *s;
+  stage_io io;
+} single;
+
+static single single_open(const problem *p, cpu_isa isa, int threads) {
+  const stage_spec *d = &p->spec;
+  const stage_env env = {
+      .max_n = 1, .threads = threads, .bf16 = d->x_type == EDGE_BF16, .isa = isa};
+  single o = {0};
+  char why[128] = "";
+  assert_int_equal(backend_find("native")->prepare(d, &env, &o.s, why, sizeof why, NULL), VGG_OK);
+  if (!o.s) fail_msg("declined: %s", why);
+  assert_non_null(strstr(o.s->detail, "by inputs that are not 0"));
+  o.io = (stage_io){.n = 1,
+                    .x = values_of(d->x_type, p->x_count, p->x),
+                    .y = fresh(p->y_count * edge_size(d->y_type)),
+                    .w = values_of(EDGE_F32, p->w_count, p->w),
+                    .b = values_of(EDGE_F32, (size_t)d->K, p->b),
+                    .pack = fresh(o.s->sizes.pack),
+                    .workspace = fresh(o.s->sizes.workspace)};
+  return o;
+}
+
+static void single_close(single *o) {
+  void *const all[] = {(void *)o->io.x, o->io.y,    (void *)o->io.w,
+                       (void *)o->io.b, o->io.pack, o->io.workspace};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
+  o->s->ops->destroy(o->s);
+}
+
+static void single_repack(single *o) {
+  assert_true(o->s->ops->repack(o->s, o->io.w, o->io.b, o->io.pack, o->io.workspace));
+}
+
+static void single_run(single *o) {
+  memset(o->io.y, FRESH_BYTE, (size_t)o->s->spec.K * edge_size(o->s->spec.y_type));
+  memset(o->io.workspace, FRESH_BYTE, o->s->sizes.workspace);
+  assert_true(o->s->ops->forward(o->s, &o->io));
+}
+
+/* Other weights, and a third of the inputs becomes 0. */
+static void single_change(single *o) {
+  const stage_spec *d = &o->s->spec;
+  for (size_t i = 0; i < (size_t)d->C * (size_t)d->K; i++) ((float *)o->io.w)[i] *= -1;
+  for (size_t i = 0; i < (size_t)d->C; i += 3)
+    memset((char *)o->io.x + i * edge_size(d->x_type), 0, edge_size(d->x_type));
+}
+
+/* The first image has no pack yet, the last nothing else; with other weights it begins again. */
+static void check_single(const stage_spec *spec, problem_values values, cpu_isa isa) {
+  const stage_env env = {.max_n = 1, .bf16 = spec->x_type == EDGE_BF16};
+  problem *p = problem_create(spec, &env, 1, 1, values, false, SEED);
+  single one = single_open(p, isa, 1), three = single_open(p, isa, 3);
+  const size_t bytes = p->y_count * edge_size(spec->y_type);
+  void *first = fresh(bytes);
+  for (int change = 0; change < 2; change++) {
+    if (change) single_change(&one), single_change(&three);
+    single_repack(&one), single_repack(&three);
+    for (int i = 0; i < TIMES; i++) {
+      single_run(&one), single_run(&three);
+      if (i == 0) memcpy(first, one.io.y, bytes);
+      assert_memory_equal(one.io.y, first, bytes);
+      assert_memory_equal(three.io.y, first, bytes);
+    }
+    if (!change) judge("y", p, &p->y, spec->y_type, first);
+  }
+  mem_free(first);
+  single_close(&one), single_close(&three);
+  problem_free(p);
+}
+
+/* An infinite weight of an input that is 0 is seen, however much is turned, and by its unit alone.
+ */
+static void check_single_infinity(const stage_spec *spec, cpu_isa isa) {
+  const stage_env env = {.max_n = 1};
+  problem *p = problem_create(spec, &env, 1, 1, VALUES_INTEGERS, false, SEED);
+  single o = single_open(p, isa, 2);
+  const size_t C = (size_t)spec->C, K = (size_t)spec->K;
+  float *y = o.io.y, *right = fresh(K * sizeof *right);
+  ((float *)o.io.x)[C / 3] = 0;
+  single_repack(&o);
+  for (int i = 0; i < TIMES; i++) single_run(&o);
+  memcpy(right, y, K * sizeof *right);
+  ((float *)o.io.w)[(K - 1) * C + C / 3] = INFINITY;
+  single_repack(&o);
+  for (int i = 0; i < TIMES; i++) {
+    single_run(&o);
+    assert_true(isnan(y[K - 1]));
+    assert_memory_equal(y, right, (K - 1) * sizeof *right);
+  }
+  mem_free(right);
+  single_close(&o);
+  problem_free(p);
+}
+
+static void check_singles(const linear_kernels *k, edge_type type) {
+  static const struct { int C, K; } sizes[] = {{600, 64}, {1, 70}, {4100, 100}, {777, 333}};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    const stage_spec spec = {.kind = STAGE_LINEAR,
+                             .C = sizes[i].C,
+                             .H = 1,
+                             .W = 1,
+                             .K = sizes[i].K,
+                             .R = 1,
+                             .S = 1,
+                             .stride = 1,
+                             .P = 1,
+                             .Q = 1,
+                             .relu = i % 2,
+                             .OP = 1,
+                             .OQ = 1,
+                             .x_type = type,
+                             .y_type = i % 2 ? type : EDGE_F32};
+    check_single(&spec, VALUES_RANDOM, k->isa);
+    check_single(&spec, VALUES_INTEGERS, k->isa); /* a third are 0 */
+    if (type == EDGE_F32) check_single_infinity(&spec, k->isa);
+  }
+}
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 static void check_row(const linear_kernels *k, edge_type type) {
@@ -240,8 +366,10 @@ static void check_row(const linear_kernels *k, edge_type type) {
 
 static void check_rows(edge_type type) {
   for (size_t i = 0; linear_kernels_at(i); i++)
-    if (cpu_isa_from_name(cpu_isa_name(linear_kernels_at(i)->isa), &(cpu_isa){0}, NULL) == VGG_OK)
+    if (cpu_isa_from_name(cpu_isa_name(linear_kernels_at(i)->isa), &(cpu_isa){0}, NULL) == VGG_OK) {
       check_row(linear_kernels_at(i), type);
+      check_singles(linear_kernels_at(i), type);
+    }
 }
 
 static void fp32_edges(void **state) { (void)state, check_rows(EDGE_F32); }

@@ -157,10 +157,10 @@ void check_first(const check_options *o) {
  * of broken tiles. */
 void check_linear(const check_options *o) {
   static const shape shapes[] = {
-      {1, 600, 1, 1, 45, true, false, false},  {2, 33, 1, 1, 19, false, false, false},
-      {9, 40, 1, 1, 300, true, false, false},  {25, 257, 1, 1, 31, true, false, false},
-      {70, 129, 1, 1, 64, true, false, false}, {300, 17, 1, 1, 33, false, false, true},
-      {2, 1, 1, 1, 1, true, false, false}};
+      {1, 600, 1, 1, 45, true, false, false},  {1, 777, 1, 1, 333, true, false, false},
+      {2, 33, 1, 1, 19, false, false, false},  {9, 40, 1, 1, 300, true, false, false},
+      {25, 257, 1, 1, 31, true, false, false}, {70, 129, 1, 1, 64, true, false, false},
+      {300, 17, 1, 1, 33, false, false, true}, {2, 1, 1, 1, 1, true, false, false}};
   kernel_row row;
   for (size_t i = 0; linear_row_at(i, &row); i++)
     check_row(&row, o, shapes, sizeof shapes / sizeof *shapes);

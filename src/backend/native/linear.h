@@ -21,6 +21,12 @@
  *
  * Few units, ten classes for instance: likewise, and w and x change places.
  *
+ * One image at a time, for inference: memory sets the pace, and every second input or more is a 0
+ * that a ReLU left. So weights are turned by and by, w^T [C][K], and rows of those zeros never
+ * read:
+ *
+ *     y [K]  +=  x[i] * w^T[i]    for all i where x[i] is not 0
+ *
  * Every sum has one order, given by the shape: no result depends on threads.
  */
 #ifndef NATIVE_LINEAR_H
@@ -28,6 +34,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/cpu.h"
 
@@ -74,6 +81,18 @@ typedef struct linear_dot {
   int ahead_rows;
 } linear_dot;
 
+/* What is added to y [units], in order: each of `count` factors times a row of w^T, or a column of
+ * w. Floats of y up to a multiple of LINEAR_GROUP may change. */
+typedef struct linear_combination {
+  int count;
+  const float *factors; /* [count] */
+  const int32_t *rows;  /* [count] of w^T; of columns, all are taken */
+  const float *w;
+  size_t w_step; /* floats from row to row; of w^T a multiple of LINEAR_GROUP */
+  int units;
+  float *y;
+} linear_combination;
+
 typedef struct linear_kernels {
   const char *name;
   cpu_isa isa;
@@ -83,6 +102,8 @@ typedef struct linear_kernels {
   const unsigned char *dot_units; /* [dot_images] */
   void (*tile)(const linear_tile *t);
   void (*dot)(const linear_dot *d);
+  void (*combine)(const linear_combination *c);
+  void (*combine_columns)(const linear_combination *c); /* the same bits */
   /* Copies past the caches. */
   void (*stream)(size_t count, const float *from, float *to);
   /* Packing, from fp32 or bf16, `step` values from row to row of the source: a of `rows` rows,
@@ -92,6 +113,9 @@ typedef struct linear_kernels {
   void (*pack_b)(bool bf16, size_t columns, size_t depth, const void *from, size_t step, float *b);
   void (*pack_b_transposed)(bool bf16, size_t rows, size_t depth, const void *from, size_t step,
                             float *b);
+  /* to [depth][to_step] from the rows of fp32, turned; zeros up to a multiple of LINEAR_GROUP. */
+  void (*turn)(size_t rows, size_t depth, const float *from, size_t step, float *to,
+               size_t to_step);
 } linear_kernels;
 
 /* The fastest row not beyond `isa`; NULL: there is none. */

@@ -95,7 +95,10 @@ const linear_kernels linear_avx2 = {.name = "linear_fp32_avx2",
                                     .dot_units = dot_units,
                                     .tile = tile,
                                     .dot = dot,
+                                    .combine = combine,
+                                    .combine_columns = combine_columns,
                                     .stream = stream,
                                     .pack_a = pack_a,
                                     .pack_b = pack_b,
-                                    .pack_b_transposed = pack_b_transposed};
+                                    .pack_b_transposed = pack_b_transposed,
+                                    .turn = turn};

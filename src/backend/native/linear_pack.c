@@ -13,6 +13,10 @@ linear_range linear_range_of(size_t count) {
   return (linear_range){count * thread / all, count * (thread + 1) / all};
 }
 
+float *linear_scratch(const linear_stage *s, const stage_io *io) {
+  return (float *)io->workspace + s->shared + (size_t)omp_get_thread_num() * s->scratch;
+}
+
 linear_ahead linear_share(const linear_stage *s, const float *at, size_t rows, size_t width,
                           size_t call, size_t calls, size_t depth) {
   enum { LINE = 16 };

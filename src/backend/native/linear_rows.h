@@ -116,6 +116,50 @@ INLINE void dot_of(int images, int units, const linear_dot *d) {
     store(d->sums + (size_t)(i / images) * d->sums_step + (size_t)(i % images) * VEC, acc[i]);
 }
 
+INLINE void combine_rows(int rows, const linear_combination *c, int first) {
+  const float *w[4];
+  vec x[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < rows; i++) {
+    w[i] = c->w + (size_t)c->rows[first + i] * c->w_step;
+    x[i] = splat(c->factors[first + i]);
+  }
+  for (int u = 0; u < c->units; u += VEC) {
+    vec y = load(c->y + u);
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++) y = fmadd(x[i], load(w[i] + u), y);
+    store(c->y + u, y);
+  }
+}
+
+/* Four rows at a time keep memory busy; y stays in the nearest cache. */
+static void combine(const linear_combination *c) {
+  int i = 0;
+  for (; i + 4 <= c->count; i += 4) combine_rows(4, c, i);
+  for (; i < c->count; i++) combine_rows(1, c, i);
+}
+
+/* VEC units at a time; their weights for VEC inputs are turned in registers. */
+static void combine_columns(const linear_combination *c) {
+  for (int u = 0; u < c->units; u += VEC) {
+    const float *from = c->w + (size_t)u * c->w_step;
+    vec y = load(c->y + u);
+    for (int t = 0; t < c->count; t += VEC) {
+      const lane_mask lanes = lanes_of(c->count, t);
+      vec m[VEC];
+#pragma GCC unroll 16
+      for (int i = 0; i < VEC; i++)
+        m[i] = load_masked(false, u + i < c->units ? lanes : 0, from,
+                           (ptrdiff_t)((size_t)i * c->w_step) + t);
+      transpose(m);
+#pragma GCC unroll 16
+      for (int i = 0; i < VEC; i++)
+        if (t + i < c->count) y = fmadd(splat(c->factors[t + i]), m[i], y);
+    }
+    store(c->y + u, y);
+  }
+}
+
 static void stream(size_t count, const float *from, float *to) {
   size_t i = 0;
   if ((uintptr_t)to % sizeof(vec) == 0)
@@ -166,10 +210,9 @@ static void pack_b(bool bf16, size_t columns, size_t depth, const void *from, si
     pack_rows(false, columns, depth, from, step, b);
 }
 
-/* VEC rows and columns at a time. */
-INLINE void pack_columns(bool bf16, size_t rows, size_t depth, const void *from, size_t step,
-                         float *b) {
-  const size_t wide = rows > VEC ? WIDE : VEC;
+/* VEC rows and columns at a time; `wide`: rows with the zeros behind them. */
+INLINE void turn_rows(bool bf16, size_t rows, size_t wide, size_t depth, const void *from,
+                      size_t step, float *to, size_t to_step) {
   for (size_t t = 0; t < depth; t += VEC)
     for (size_t r = 0; r < wide; r += VEC) {
       const lane_mask lanes = lanes_of((int)(depth - t), 0);
@@ -180,16 +223,23 @@ INLINE void pack_columns(bool bf16, size_t rows, size_t depth, const void *from,
       transpose(m);
 #pragma GCC unroll 16
       for (size_t i = 0; i < VEC; i++)
-        if (t + i < depth) store(b + (t + i) * wide + r, m[i]);
+        if (t + i < depth) store(to + (t + i) * to_step + r, m[i]);
     }
 }
 
 static void pack_b_transposed(bool bf16, size_t rows, size_t depth, const void *from, size_t step,
                               float *b) {
+  const size_t wide = rows > VEC ? WIDE : VEC;
   if (bf16)
-    pack_columns(true, rows, depth, from, step, b);
+    turn_rows(true, rows, wide, depth, from, step, b, wide);
   else
-    pack_columns(false, rows, depth, from, step, b);
+    turn_rows(false, rows, wide, depth, from, step, b, wide);
+}
+
+static void turn(size_t rows, size_t depth, const float *from, size_t step, float *to,
+                 size_t to_step) {
+  const size_t wide = (rows + LINEAR_GROUP - 1) / LINEAR_GROUP * LINEAR_GROUP;
+  turn_rows(false, rows, wide, depth, from, step, to, to_step);
 }
 
 #endif

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * linear + bias [+ ReLU [+ dropout]] in fp32 products, straight from the masters: no pack.
+ * linear + bias [+ ReLU [+ dropout]] in fp32 products, straight from the masters; one image at a
+ * time by the inputs that are not 0, from a pack: linear_by_input.c.
  *
  *   workspace  the packed factor that all threads read | for every thread its blocks
  *
  * Measured on two cores of Zen 4 with AVX-512, 6272 -> 4096 and 25088 -> 4096, GFLOP/s (peak 230):
  *
  *     images   forward     backward-data   gradient kept
- *     1        17 - 24     13 - 20         19 - 24          memory sets the pace: 30 to 50 GB/s
+ *     1        17 - 24     13 - 20         19 - 24          memory sets the pace: 30 to 50 GB/s;
+ *                                                           of a single image see there
  *     16       150 - 180   140 - 170       125 - 145
  *     128      205 - 215   205 - 220       205 - 215
  *
@@ -37,10 +39,6 @@ enum {
   STRIPS = 8,          /* of dx in a block */
   MOST_IMAGES = 256    /* of x that forward takes at a time: they fit the second-level cache */
 };
-
-static float *scratch_of(const linear_stage *s, const stage_io *io) {
-  return (float *)io->workspace + s->shared + (size_t)omp_get_thread_num() * s->scratch;
-}
 
 /* Units of a tile: so few that every thread has some. */
 static size_t forward_rows(const linear_stage *s) {
@@ -167,13 +165,6 @@ static void forward_units(const linear_stage *s, const stage_io *io, const turne
   }
 }
 
-static void store_value(edge_type type, void *to, size_t at, float value) {
-  if (type == EDGE_F32)
-    ((float *)to)[at] = value;
-  else
-    ((bf16 *)to)[at] = bf16_from_float(value);
-}
-
 /* y [n][K], rows first .. first + n - 1, from y^T and the bias. */
 static void finish_units(const linear_stage *s, const stage_io *io, size_t first, size_t n,
                          const float *yt, size_t row) {
@@ -183,7 +174,7 @@ static void finish_units(const linear_stage *s, const stage_io *io, size_t first
   for (size_t block = blocks.begin; block < blocks.end; block++)
     for (size_t i = 0; i < n; i++)
       for (size_t k = block * BLOCK; k < linear_least(K, (block + 1) * BLOCK); k++)
-        store_value(s->base.spec.y_type, io->y, (first + i) * K + k, yt[k * row + i] + io->b[k]);
+        linear_store(s->base.spec.y_type, io->y, (first + i) * K + k, yt[k * row + i] + io->b[k]);
 }
 
 static void forward_many(const linear_stage *s, const stage_io *io, size_t first, size_t n) {
@@ -203,7 +194,7 @@ static void forward_many(const linear_stage *s, const stage_io *io, size_t first
             linear_least(DEPTH, C - c),
             (const char *)io->x + ((first + strip * wide) * C + c) * edge_size(d->x_type), C,
             x.xt + strip * C * wide + c * (x.half && strip + 1 == x.strips ? wide / 2 : wide));
-    forward_units(s, io, &x, scratch_of(s, io));
+    forward_units(s, io, &x, linear_scratch(s, io));
 #pragma omp barrier
     finish_units(s, io, first, n, x.yt, x.strips * wide);
   }
@@ -297,8 +288,8 @@ static void few_units(const few *f, size_t begin, size_t first, size_t count) {
   }
   for (size_t u = 0; u < count; u++)
     for (size_t i = 0; i < (size_t)f->io->n; i++)
-      store_value(d->y_type, f->io->y, i * K + first + u,
-                  sum_lanes(f->sums + u * row + i * lanes, lanes) + f->io->b[first + u]);
+      linear_store(d->y_type, f->io->y, i * K + first + u,
+                   sum_lanes(f->sums + u * row + i * lanes, lanes) + f->io->b[first + u]);
 }
 
 static void forward_few(const linear_stage *s, const stage_io *io) {
@@ -310,7 +301,7 @@ static void forward_few(const linear_stage *s, const stage_io *io) {
              .panels = panels,
              .images = linear_parts(n, panels),
              .depth = few_depth(s, n)};
-    f.x = scratch_of(s, io);
+    f.x = linear_scratch(s, io);
     f.sums = f.x + f.panels * f.images * f.depth;
     const linear_range units = linear_range_of((size_t)s->base.spec.K);
     for (size_t u = units.begin; u < units.end; u += FEW_UNITS)
@@ -344,8 +335,8 @@ static void narrow_block(const linear_stage *s, const stage_io *io, size_t first
                                 .sums_step = rows * lanes});
   for (size_t image = 0; image < n; image++)
     for (size_t u = 0; u < rows; u++)
-      store_value(d->y_type, io->y, (i + image) * K + first + u,
-                  sum_lanes(sums + (image * rows + u) * lanes, lanes) + io->b[first + u]);
+      linear_store(d->y_type, io->y, (i + image) * K + first + u,
+                   sum_lanes(sums + (image * rows + u) * lanes, lanes) + io->b[first + u]);
 }
 
 static void forward_narrow(const linear_stage *s, const stage_io *io) {
@@ -358,21 +349,24 @@ static void forward_narrow(const linear_stage *s, const stage_io *io) {
       const size_t here = linear_least(rows, K - u), usual = s->kernels->dot_units[here - 1];
       for (size_t i = images.begin, n; i < images.end; i += n) {
         n = images.end - i >= usual ? usual : 1;
-        narrow_block(s, io, u, here, i, n, scratch_of(s, io));
+        narrow_block(s, io, u, here, i, n, linear_scratch(s, io));
       }
     }
   }
 }
 
 static bool repack(stage *base, const float *w, const float *b, void *pack, void *workspace) {
-  (void)base, (void)w, (void)b, (void)pack, (void)workspace;
+  (void)w, (void)b, (void)pack, (void)workspace;
+  linear_by_input_reset((linear_stage *)base);
   return true;
 }
 
 static bool forward(stage *base, const stage_io *io) {
-  const linear_stage *s = (const linear_stage *)base;
+  linear_stage *s = (linear_stage *)base;
   const stage_spec *d = &base->spec;
-  if (io->n <= s->few)
+  if (base->sizes.pack)
+    linear_forward_by_input(s, io);
+  else if (io->n <= s->few)
     forward_few(s, io);
   else if (narrow(s))
     forward_narrow(s, io);
@@ -452,7 +446,7 @@ static void data_columns(const linear_stage *s, const stage_io *io, size_t c, si
     if (d->x_type == EDGE_F32)
       memcpy((float *)io->dx + i * C + c, row, count * sizeof *row);
     else
-      for (size_t j = 0; j < count; j++) store_value(EDGE_BF16, io->dx, i * C + c + j, row[j]);
+      for (size_t j = 0; j < count; j++) linear_store(EDGE_BF16, io->dx, i * C + c + j, row[j]);
   }
 }
 
@@ -474,7 +468,7 @@ static void backward_data(const linear_stage *s, const stage_io *io) {
     for (size_t strip = strips.begin; strip < strips.end; strip += STRIPS) {
       const size_t c = strip * wide,
                    end = linear_least(linear_least(strip + STRIPS, strips.end) * wide, C);
-      data_columns(s, io, c, end - c, scratch_of(s, io));
+      data_columns(s, io, c, end - c, linear_scratch(s, io));
     }
   }
 }
@@ -513,6 +507,11 @@ static const char *reason_to_decline(const stage_spec *d, const stage_env *env) 
   return NULL;
 }
 
+/* So few units that dot products are as good have no pack. */
+static bool by_input(const linear_stage *s) {
+  return !s->base.env.training && s->base.env.max_n == 1 && s->base.spec.K >= FEW_UNITS;
+}
+
 static void measure(linear_stage *s) {
   const linear_kernels *k = s->kernels;
   const stage_spec *d = &s->base.spec;
@@ -521,6 +520,11 @@ static void measure(linear_stage *s) {
   const size_t panel = linear_least(n, (size_t)s->few) + (size_t)k->dot_images;
   const size_t block = linear_most(panel * few_depth(s, panel), 2 * VERY_FEW * few_depth(s, 1));
   s->scratch = block + FEW_UNITS * panel * (size_t)k->lanes;
+  if (by_input(s)) {
+    s->scratch = linear_by_input_scratch(s);
+    s->shared = linear_by_input_shared(s);
+    s->base.sizes.pack = linear_by_input_pack(s) * sizeof(float);
+  }
   if (n > (size_t)s->few) {
     s->scratch = linear_most(s->scratch, 2 * MANY_DEPTH * (size_t)k->rows);
     s->shared = images * (C + K);
@@ -563,7 +567,8 @@ vgg_status linear_prepare(const stage_spec *spec, const stage_env *env, stage **
   /* Measured: from here on the other way is faster, if there are units for some tiles. */
   s->few = spec->K < FEW_UNITS ? 3 * s->kernels->dot_images : 8;
   measure(s);
-  snprintf(s->base.detail, sizeof s->base.detail, "%s", s->kernels->name);
+  snprintf(s->base.detail, sizeof s->base.detail, "%s%s", s->kernels->name,
+           s->base.sizes.pack ? ", by inputs that are not 0" : "");
   *out = &s->base;
   return VGG_OK;
 }

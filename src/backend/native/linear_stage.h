@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A linear stage from the inside; linear_stage.c runs forward and backward-data, linear_gradient.c
- * the weights' gradient.
+ * A linear stage from the inside; linear_stage.c runs forward and backward-data,
+ * linear_by_input.c forward of a single image, linear_gradient.c the weights' gradient.
  */
 #ifndef NATIVE_LINEAR_STAGE_H
 #define NATIVE_LINEAR_STAGE_H
@@ -9,6 +9,7 @@
 #include "backend/native/linear.h"
 #include "backend/native/native.h"
 #include "backend/pass/pass.h"
+#include "base/bf16.h"
 
 typedef struct linear_stage {
   stage base;
@@ -17,6 +18,9 @@ typedef struct linear_stage {
   int few;        /* forward of so many images takes dot products */
   size_t shared;  /* floats of the packed factor that all threads read */
   size_t scratch; /* floats for one thread */
+  /* By input: an image was seen; all weights in the pack are finite; inputs that are there. */
+  bool warm, finite;
+  size_t turned;
 } linear_stage;
 
 static inline size_t linear_least(size_t a, size_t b) { return a < b ? a : b; }
@@ -31,6 +35,17 @@ typedef struct linear_range {
 } linear_range;
 linear_range linear_range_of(size_t count);
 
+/* This thread's part of the workspace. */
+float *linear_scratch(const linear_stage *s, const stage_io *io);
+
+/* to[at] = value, rounded to the type. */
+static inline void linear_store(edge_type type, void *to, size_t at, float value) {
+  if (type == EDGE_F32)
+    ((float *)to)[at] = value;
+  else
+    ((bf16 *)to)[at] = bf16_from_float(value);
+}
+
 /* A call's share, one of `calls`, of `rows` rows of weights from `at` on, `width` floats of each;
  * the call goes through `depth` steps. */
 linear_ahead linear_share(const linear_stage *s, const float *at, size_t rows, size_t width,
@@ -40,6 +55,14 @@ linear_ahead linear_share(const linear_stage *s, const float *at, size_t rows, s
  */
 void linear_pack_a_transposed(const linear_kernels *k, edge_type type, int rows, size_t depth,
                               const void *from, size_t step, float *a);
+
+/* Forward of one image by inputs: floats of the pack, of the shared part of the workspace and for
+ * each thread; a pack of nothing, for new masters; y without its ReLU. */
+size_t linear_by_input_pack(const linear_stage *s);
+size_t linear_by_input_shared(const linear_stage *s);
+size_t linear_by_input_scratch(const linear_stage *s);
+void linear_by_input_reset(linear_stage *s);
+void linear_forward_by_input(linear_stage *s, const stage_io *io);
 
 /* Floats that the weights' gradient needs in the workspace, shared and for each thread. */
 size_t linear_gradient_shared(const linear_stage *s);
