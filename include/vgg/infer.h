@@ -21,9 +21,9 @@ typedef struct vgg_predictor vgg_predictor;
  *   options  borrowed for the call; NULL means defaults. batch is the most images one call takes.
  *   out      on success owns the predictor: close with vgg_predictor_close
  * Fails as vgg_plan_describe, and with VGG_NO_MEMORY. A predictor serves one thread at a time.
- * On native kernels one with a batch of 1 copies its linear layers' weights little by little in the
- * second to 17th picture, to an order that lets it skip those of inputs that are 0: these pictures
- * take longer, later ones less time, and all give the same bits. */
+ * On native kernels one with a batch of 1 copies its linear layers' weights little by little from
+ * the second to at most the 17th picture, to an order that lets it skip those of inputs that are 0:
+ * these pictures take longer, later ones less time, and all give the same bits. */
 VGG_API vgg_status vgg_predictor_create(const vgg_model *model, const vgg_run_options *options,
                                         vgg_predictor **out, vgg_error *err);
 VGG_API void vgg_predictor_close(vgg_predictor *predictor);

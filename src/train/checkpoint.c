@@ -114,8 +114,7 @@ static vgg_status same_setting(const char *path, const char *key, const json_t *
 
 /* Nor is a run gone on with by other settings, which only an editor can have put there. */
 static vgg_status check_recipe(const vgg_trainer *t, const char *path, vgg_error *err) {
-  char *line = config_recipe_line(&t->config);
-  json_t *own = line ? json_loads(line, 0, NULL) : NULL;
+  json_t *own = config_recipe_json(&t->config);
   json_t *found = t->model->recipe ? json_loads(t->model->recipe, 0, NULL) : NULL;
   vgg_status status = own ? VGG_OK : err_no_memory(err, path, sizeof t->config);
   const char *key;
@@ -125,7 +124,6 @@ static vgg_status check_recipe(const vgg_trainer *t, const char *path, vgg_error
   }
   json_decref(found);
   json_decref(own);
-  free(line);
   return status;
 }
 

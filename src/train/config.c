@@ -226,7 +226,7 @@ static json_t *arch_json(const vgg_arch *arch) {
                    "window", o->window);
 }
 
-static json_t *recipe_json(const run_config *c) {
+json_t *config_recipe_json(const run_config *c) {
   json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:f}", "name", c->recipe, "from", c->from, "seed",
                            (json_int_t)c->seed, "max_steps", (json_int_t)c->max_steps,
                            "save_seconds", c->save_seconds);
@@ -269,13 +269,13 @@ static json_t *run_json(const run_config *c) {
 
 json_t *config_to_json(const run_config *c, const plan *frozen, const plan *p) {
   return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "format", FORMAT, "vgg", vgg_version(),
-                   "arch", arch_json(p->arch), "recipe", recipe_json(c), "data",
+                   "arch", arch_json(p->arch), "recipe", config_recipe_json(c), "data",
                    config_data_json(c), "run", run_json(c), "stages", config_stages(frozen, p));
 }
 
 char *config_recipe_line(const run_config *config) {
   const vgg_run_data *d = &config->data;
-  json_t *json = recipe_json(config);
+  json_t *json = config_recipe_json(config);
   if (json) {
     json_object_set_new(json, "data", json_string(d->spec));
     json_object_set_new(json, "class_order",

@@ -51,6 +51,9 @@ vgg_status config_note_data(run_config *config, const vgg_run_data *opened,
 vgg_status config_check_data(const run_config *config, const vgg_dataset *train,
                              const vgg_dataset *held, vgg_error *err);
 
+/* The recipe as JSON, name, seed and settings; NULL without memory. */
+json_t *config_recipe_json(const run_config *config);
+
 /* The data as JSON, for config.json and for the checkpoint; NULL without memory. */
 json_t *config_data_json(const run_config *config);
 

@@ -310,24 +310,28 @@ static void check_single_infinity(const stage_spec *spec, cpu_isa isa) {
   problem_free(p);
 }
 
+static stage_spec spec_of(int C, int K, bool relu, edge_type type) {
+  return (stage_spec){.kind = STAGE_LINEAR,
+                      .C = C,
+                      .H = 1,
+                      .W = 1,
+                      .K = K,
+                      .R = 1,
+                      .S = 1,
+                      .stride = 1,
+                      .P = 1,
+                      .Q = 1,
+                      .relu = relu,
+                      .OP = 1,
+                      .OQ = 1,
+                      .x_type = type,
+                      .y_type = relu ? type : EDGE_F32};
+}
+
 static void check_singles(const linear_kernels *k, edge_type type) {
   static const struct { int C, K; } sizes[] = {{600, 64}, {1, 70}, {4100, 100}, {777, 333}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-    const stage_spec spec = {.kind = STAGE_LINEAR,
-                             .C = sizes[i].C,
-                             .H = 1,
-                             .W = 1,
-                             .K = sizes[i].K,
-                             .R = 1,
-                             .S = 1,
-                             .stride = 1,
-                             .P = 1,
-                             .Q = 1,
-                             .relu = i % 2,
-                             .OP = 1,
-                             .OQ = 1,
-                             .x_type = type,
-                             .y_type = i % 2 ? type : EDGE_F32};
+    const stage_spec spec = spec_of(sizes[i].C, sizes[i].K, i % 2, type);
     check_single(&spec, VALUES_RANDOM, k->isa);
     check_single(&spec, VALUES_INTEGERS, k->isa); /* a third are 0 */
     if (type == EDGE_F32) check_single_infinity(&spec, k->isa);
@@ -340,24 +344,10 @@ static void check_row(const linear_kernels *k, edge_type type) {
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
     for (size_t j = 0; j < sizeof images / sizeof *images; j++) {
       const bool dropout = j % 2;
-      const stage_spec spec = {.kind = STAGE_LINEAR,
-                               .C = shapes[i].C,
-                               .H = 1,
-                               .W = 1,
-                               .K = shapes[i].K,
-                               .R = 1,
-                               .S = 1,
-                               .stride = 1,
-                               .P = 1,
-                               .Q = 1,
-                               .relu = dropout,
-                               .OP = 1,
-                               .OQ = 1,
-                               .dropout = dropout,
-                               .dropout_scale = 2,
-                               .x_type = type,
-                               .y_type = dropout ? type : EDGE_F32,
-                               .need_dx = true};
+      stage_spec spec = spec_of(shapes[i].C, shapes[i].K, dropout, type);
+      spec.dropout = dropout;
+      spec.dropout_scale = 2;
+      spec.need_dx = true;
       check(&spec, images[j], k->isa);
       check_fused(&spec, images[j], k->isa, 1 + (int)j % 3);
       if (type == EDGE_F32 && j == 0) check_finite(&spec, k->isa);

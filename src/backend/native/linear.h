@@ -21,9 +21,8 @@
  *
  * Few units, ten classes for instance: likewise, and w and x change places.
  *
- * One image at a time, for inference: memory sets the pace, and every second input or more is a 0
- * that a ReLU left. So weights are turned by and by, w^T [C][K], and rows of those zeros never
- * read:
+ * One image at a time, for inference: memory sets the pace, and many inputs are zeros that a ReLU
+ * left. So weights are turned by and by, w^T [C][K], and rows of those zeros never read:
  *
  *     y [K]  +=  x[i] * w^T[i]    for all i where x[i] is not 0
  *

@@ -520,7 +520,7 @@ static void measure(linear_stage *s) {
   const size_t panel = linear_least(n, (size_t)s->few) + (size_t)k->dot_images;
   const size_t block = linear_most(panel * few_depth(s, panel), 2 * VERY_FEW * few_depth(s, 1));
   s->scratch = block + FEW_UNITS * panel * (size_t)k->lanes;
-  if (by_input(s)) {
+  if (by_input(s)) { /* and nothing else */
     s->scratch = linear_by_input_scratch(s);
     s->shared = linear_by_input_shared(s);
     s->base.sizes.pack = linear_by_input_pack(s) * sizeof(float);
