@@ -145,6 +145,7 @@ struct stage {
   /* Its sums may have so many times the rounding error of a direct fp32 sum (eps32 * sqrt(terms) *
    * sum |ab|), derived where the algorithm is not the direct one; 0 stands for 1. */
   double error_factor;
+  int warm_passes;   /* so many forwards after a repack are slower than all others */
   bool masks_dx;     /* see stage_io */
   bool fuses_update; /* only where the environment allows it */
 };

@@ -28,8 +28,7 @@
 
 enum {
   GROUP = 256,      /* inputs that are summed by themselves: sums of sums err less than long ones */
-  TURN_UNITS = 256, /* turned at a time: the pages of so many rows stay known to the processor */
-  TURN_IMAGES = 16  /* until all is turned */
+  TURN_UNITS = 256 /* turned at a time: the pages of so many rows stay known to the processor */
 };
 
 static size_t padded_units(const linear_stage *s) {
@@ -71,7 +70,7 @@ static bool turn_inputs(const linear_stage *s, const float *w, float *pack, size
 /* The next part of the pack. */
 static void turn_more(linear_stage *s, const stage_io *io) {
   const size_t C = (size_t)s->base.spec.C, begin = s->turned;
-  const size_t some = linear_round(linear_parts(C, TURN_IMAGES), GROUP);
+  const size_t some = linear_round(linear_parts(C, LINEAR_WARM_PASSES - 1), GROUP);
   const size_t end = linear_least(begin + some, C);
   bool finite = true;
 #pragma omp parallel num_threads(s->base.env.threads) reduction(&& : finite)

@@ -524,6 +524,7 @@ static void measure(linear_stage *s) {
     s->scratch = linear_by_input_scratch(s);
     s->shared = linear_by_input_shared(s);
     s->base.sizes.pack = linear_by_input_pack(s) * sizeof(float);
+    s->base.warm_passes = LINEAR_WARM_PASSES;
   }
   if (n > (size_t)s->few) {
     s->scratch = linear_most(s->scratch, 2 * MANY_DEPTH * (size_t)k->rows);

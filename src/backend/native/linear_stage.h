@@ -56,6 +56,9 @@ linear_ahead linear_share(const linear_stage *s, const float *at, size_t rows, s
 void linear_pack_a_transposed(const linear_kernels *k, edge_type type, int rows, size_t depth,
                               const void *from, size_t step, float *a);
 
+/* Of forward by inputs: the first image reads the masters, each of the others turns its part. */
+enum { LINEAR_WARM_PASSES = 17 };
+
 /* Forward of one image by inputs: floats of the pack, of the shared part of the workspace and for
  * each thread; a pack of nothing, for new masters; y without its ReLU. */
 size_t linear_by_input_pack(const linear_stage *s);

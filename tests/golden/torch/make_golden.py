@@ -29,8 +29,8 @@ spread(), pixels and labels those of batch() below; tests/golden/torch/golden.c 
 Gradients are comparable only where rounding cannot push a value across a kink. So the seed of a
 file with gradients is the first at which no ReLU's input and no pool's runner-up lies within 1e-5
 of its layer's largest magnitude of its kink, and whose gradients PyTorch itself finds in float32
-to within 3.5e-6 of their largest magnitude (see EVEN): otherwise the test would ask for luck. The
-seeds of a bf16 file are the first 64 at which,
+to within a third of the test's bound of 1e-5 with direct convolutions and to within half of it with
+F(4x4, 3x3) (see EVEN and winograd): otherwise the test would ask for luck. The seeds of a bf16 file are the first 64 at which,
 besides, no input of the two hidden linear layers' ReLUs lies within 4e-3: such a layer has so few
 units that a single one on the wrong side would outweigh all rounding, for PyTorch as for us, and
 decide the comparison by luck. The many kinks of the convolutions stay, and bf16 does push values
@@ -48,7 +48,8 @@ import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RATIO, HIDDEN, CLASSES, BF16_BATCHES = 16, 64, 10, 64
-KINK, HEAD_KINK, EVEN = 1e-5, 4e-3, 3.5e-6
+KINK, HEAD_KINK = 1e-5, 4e-3
+EVEN, EVEN_WINOGRAD = 3.5e-6, 5e-6
 
 # (convolutions, channels, kernel, stride, pad, kernel of the pool after them or 0)
 def blocks(*convs):
@@ -68,6 +69,12 @@ NETS = {
     "alexnet": [(1, 96, 11, 4, 1, 3), (1, 256, 5, 1, 2, 3), (2, 384, 3, 1, 1, 0),
                 (1, 256, 3, 1, 1, 3)],
 }
+WINOGRAD_BT = torch.tensor([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
+                            [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
+WINOGRAD_G = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4],
+                           [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64) / 24
+WINOGRAD_AT = torch.tensor([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0],
+                            [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 WINDOW = {"alexnet": 5}  # rows and columns of an adaptive head, else 7
 MOMENTUM = 0.1
 
@@ -181,12 +188,27 @@ def build(arch, side, seed, norm=False, lrn=None, head="flatten"):
     return layers, params
 
 
-def forward(layers, params, x, masks, watch=None, running=None):
+def winograd(x, weight, bias):
+    """A 3x3 convolution of pad 1 as F(4x4, 3x3) of Lavin and Gray 2015, sections 4.1 and 4.3, in
+    x's type; autograd transposes it, so that all three directions round as that algorithm does."""
+    n, _, h, w = x.shape
+    rows, columns = -(-h // 4), -(-w // 4)
+    x = F.pad(x, (1, 4 * columns + 1 - w, 1, 4 * rows + 1 - h))
+    BT, G, AT = (m.to(x.dtype) for m in (WINOGRAD_BT, WINOGRAD_G, WINOGRAD_AT))
+    tiles = BT @ x.unfold(2, 6, 4).unfold(3, 6, 4) @ BT.T  # [n][c][rows][columns][6][6]
+    products = torch.einsum("kcij,ncyxij->nkyxij", G @ weight @ G.T, tiles)
+    y = (AT @ products @ AT.T).permute(0, 1, 2, 4, 3, 5)  # [n][k][rows][4][columns][4]
+    return y.reshape(n, -1, 4 * rows, 4 * columns)[:, :, :h, :w] + bias[:, None, None]
+
+
+def forward(layers, params, x, masks, watch=None, running=None, use_winograd=False):
     """Logits; watch(kind, input, kernel) sees what goes into each ReLU and pool. `running` becomes
     the batch norms' statistics after a step."""
     for layer in layers:
         kind = layer[0]
-        if kind == "conv":
+        if kind == "conv" and use_winograd and params[layer[1] + ".weight"].shape[2:] == (3, 3):
+            x = winograd(x, params[layer[1] + ".weight"], params[layer[1] + ".bias"])
+        elif kind == "conv":
             x = F.conv2d(x, params[layer[1] + ".weight"], params[layer[1] + ".bias"],
                          stride=layer[2], padding=layer[3])
         elif kind == "relu":
@@ -240,10 +262,11 @@ def near_a_kink(layers, params, x, masks, head_limit=KINK):
     return any(relus) or any(runner_up_is_near(*pool) for pool in pools)
 
 
-def gradients(layers, params, x, labels, masks=None, autocast=False, running=None):
+def gradients(layers, params, x, labels, masks=None, autocast=False, running=None,
+              use_winograd=False):
     leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-        logits = forward(layers, leaves, x, masks, running=running)
+        logits = forward(layers, leaves, x, masks, running=running, use_winograd=use_winograd)
         loss = F.cross_entropy(logits, labels)
     loss.backward()
     return logits.detach(), loss.item(), {n: p.grad for n, p in leaves.items()}
@@ -255,9 +278,14 @@ def is_even(layers, params, x, labels, masks):
     lost = {a[1] + ".bias" for a, b in zip(layers, layers[1:]) if b[0] == "norm"}
     truth = gradients(layers, params, x, labels, masks)[2]
     narrow = {k: p.float() for k, p in params.items()}
-    ours = gradients(layers, narrow, x.float(), labels, [m.float() for m in masks])[2]
-    return all((ours[k].double() - g).abs().max() <= EVEN * g.abs().max()
-               for k, g in truth.items() if k not in lost)
+    masks = [m.float() for m in masks]
+
+    def is_within(limit, **how):
+        ours = gradients(layers, narrow, x.float(), labels, masks, **how)[2]
+        return all((ours[k].double() - g).abs().max() <= limit * g.abs().max()
+                   for k, g in truth.items() if k not in lost)
+
+    return is_within(EVEN) and is_within(EVEN_WINOGRAD, use_winograd=True)
 
 
 # ---- the files ----------------------------------------------------------------------------------
