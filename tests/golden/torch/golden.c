@@ -5,7 +5,10 @@
  * is in them.
  *
  *   fp32  each tensor within 1e-5 of its largest magnitude; the bias of a convolution in front of a
- *         batch norm, whose gradient would be 0 but for rounding, of that of the norm's shift
+ *         batch norm, whose gradient would be 0 but for rounding, of that of the norm's shift;
+ *         nets with batch norms on native alone, which then takes F(4x4, 3x3) on maps smaller than
+ *         its tile too, within 1.5 times of what that algorithm costs PyTorch itself in float32:
+ *         1.3e-5 on vgg13_bn, vgg16_bn and vgg19_bn, as make_golden.py prints
  *   bf16  relative L2 error of each gradient, root mean square over 64 batches, at most 1.5 times
  *         that of PyTorch's autocast on the same batches
  */
@@ -24,6 +27,7 @@
 
 enum { RATIO = 16, HIDDEN = 64, CLASSES = 10, STEPS = 10, BATCHES = 64, MAX_BACKENDS = 8 };
 #define FP32_ERROR 1e-5
+#define WINOGRAD_ERROR (1.5 * 1.3e-5)
 #define BF16_RATIO 1.5
 
 /* ---- what make_golden.py has as well --------------------------------------------------------- */
@@ -204,18 +208,23 @@ static double largest_of(const st_tensor *t) {
   return largest;
 }
 
-/* The largest error as a part of the largest magnitude; ends the test above FP32_ERROR. */
-static double compare(const char *who, const char *name, const st_tensor *want, double largest,
-                      const float *got) {
+static double allowed_on(const char *who, const run *r) {
+  const bool norms = vgg_arch_get_options(r->arch)->batch_norm;
+  return norms && strcmp(who, "native") == 0 ? WINOGRAD_ERROR : FP32_ERROR;
+}
+
+/* The largest error as a part of the largest magnitude; ends the test above `allowed`. */
+static double compare(const char *who, double allowed, const char *name, const st_tensor *want,
+                      double largest, const float *got) {
   const size_t count = golden_count(want);
   double error = 0;
   for (size_t i = 0; i < count; i++) {
     const double e = fabs(got[i] - golden_at(want, i));
     if (!(e <= error)) error = e; /* NaN comes through */
   }
-  if (!(error <= FP32_ERROR * largest))
+  if (!(error <= allowed * largest))
     fail_msg("%s on %s: off by %.3g of the largest magnitude, wanted %.1g", name, who,
-             error / largest, FP32_ERROR);
+             error / largest, allowed);
   return error / largest;
 }
 
@@ -252,13 +261,15 @@ static double magnitude(const st_file *file, const run *r, int t) {
 
 static void check_first_step(const st_file *file, const char *who, run *r, double *worst) {
   const net_params *params = params_of(r);
+  const double allowed = allowed_on(who, r);
   const st_tensor *logits = find(file, "logits", (size_t)r->n * CLASSES);
-  *worst = compare(who, "logits", logits, largest_of(logits), engine_logits(r->engine));
+  *worst = compare(who, allowed, "logits", logits, largest_of(logits), engine_logits(r->engine));
   if (!st_find(file, params->at[0].name)) return; /* a file at 224 */
   for (int t = 0; t < params->count; t++) {
     const net_param *p = &params->at[t];
     const st_tensor *want = find(file, p->name, p->count);
-    *worst = fmax(*worst, compare(who, p->name, want, magnitude(file, r, t), result(r, t)));
+    *worst =
+        fmax(*worst, compare(who, allowed, p->name, want, magnitude(file, r, t), result(r, t)));
   }
 }
 
@@ -294,7 +305,7 @@ static void check_fp32(const char *name, const char *who) {
     assert_int_equal(engine_repack(r.engine, NULL), VGG_OK);
   }
   const st_tensor *want = find(file, "losses", STEPS);
-  const double loss = compare(who, "losses", want, largest_of(want), losses);
+  const double loss = compare(who, allowed_on(who, &r), "losses", want, largest_of(want), losses);
   print_message("%s on %s: off by %.2g at most, losses by %.2g\n", name, who, worst, loss);
   run_close(&r);
   st_close(file);
