@@ -331,7 +331,9 @@ static stage_spec spec_of(int C, int K, bool relu, edge_type type) {
 }
 
 static void check_singles(const linear_kernels *k, edge_type type) {
-  static const struct { int C, K; } sizes[] = {{600, 64}, {1, 70}, {4100, 100}, {777, 333}, {4096, 70}};
+  static const struct {
+    int C, K;
+  } sizes[] = {{600, 64}, {1, 70}, {4100, 100}, {777, 333}, {4096, 70}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     const stage_spec spec = spec_of(sizes[i].C, sizes[i].K, i % 2, type);
     check_single(&spec, VALUES_RANDOM, k->isa);

@@ -28,15 +28,15 @@ spread(), pixels and labels those of batch() below; tests/golden/torch/golden.c 
 
 Gradients are comparable only where rounding cannot push a value across a kink. So the seed of a
 file with gradients is the first at which no ReLU's input and no pool's runner-up lies within 1e-5
-of its layer's largest magnitude of its kink, and whose gradients PyTorch itself finds in float32
-to within 3.5e-6 of their largest magnitude (see EVEN): otherwise the test would ask for luck. What
+of its layer's largest magnitude of its kink, and whose gradients PyTorch itself finds in float32 to
+within 3.5e-6 of their largest magnitude (see EVEN): otherwise the test would ask for luck. What
 float32 does with F(4x4, 3x3) in every 3x3 convolution is printed beside it (see winograd): the test
-gives as much to a backend that runs them all so. The seeds of a bf16 file are the first 64 at which,
-besides, no input of the two hidden linear layers' ReLUs lies within 4e-3: such a layer has so few
-units that a single one on the wrong side would outweigh all rounding, for PyTorch as for us, and
-decide the comparison by luck. The many kinks of the convolutions stay, and bf16 does push values
-across them; so errors vary much from batch to batch. That is why there are 64: with 16 batches
-autocast's own root mean square differs by up to 1.5 times from one set to another.
+gives as much to a backend that runs them all so. The seeds of a bf16 file are the first 64 at
+which, besides, no input of the two hidden linear layers' ReLUs lies within 4e-3: such a layer has
+so few units that a single one on the wrong side would outweigh all rounding, for PyTorch as for us,
+and decide the comparison by luck. The many kinks of the convolutions stay, and bf16 does push
+values across them; so errors vary much from batch to batch. That is why there are 64: with 16
+batches autocast's own root mean square differs by up to 1.5 times from one set to another.
 """
 import itertools
 import json
@@ -273,8 +273,8 @@ def gradients(layers, params, x, labels, masks=None, autocast=False, running=Non
 
 
 def float32_error(layers, params, x, labels, masks, **how):
-    """What float32 loses of the gradients, as a part of each one's largest magnitude: the worst, but
-    for those that would be 0 but for rounding: of biases in front of batch norms."""
+    """What float32 loses of the gradients, as a part of each one's largest magnitude: the worst,
+    without those that would be 0 but for rounding: of biases in front of batch norms."""
     lost = {a[1] + ".bias" for a, b in zip(layers, layers[1:]) if b[0] == "norm"}
     truth = gradients(layers, params, x, labels, masks)[2]
     narrow = {k: p.float() for k, p in params.items()}
