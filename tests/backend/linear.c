@@ -210,7 +210,8 @@ static void check_finite(const stage_spec *spec, cpu_isa isa) {
 
 /* ---- one image at a time --------------------------------------------------------------------- */
 
-enum { TIMES = 20 }; /* more than the warm passes */
+/* More images than the warm passes. */
+enum { TIMES = 20 };
 
 /* A stage for single images, ready to run; y is its to write. */
 typedef struct single {
@@ -270,6 +271,7 @@ static void check_single(const stage_spec *spec, problem_values values, cpu_isa 
   single one = single_open(p, isa, 1), three = single_open(p, isa, 3);
   const size_t bytes = p->y_count * edge_size(spec->y_type);
   void *first = fresh(bytes);
+  assert_true(one.s->warm_passes < TIMES);
   for (int change = 0; change < 2; change++) {
     if (change) single_change(&one), single_change(&three);
     single_repack(&one), single_repack(&three);

@@ -75,18 +75,18 @@ static double accuracy_after(const tiny *runs, const char *name, const char *dir
   vgg_dataset *train = open_half(dir, VGG_TRAIN), *test = open_half(dir, VGG_TEST);
   vgg_arch *arch = NULL;
   vgg_trainer *trainer;
-  vgg_train_state final;
+  vgg_train_state end;
   vgg_evaluation *found;
   vgg_error err;
   if (!options.from) must(vgg_arch_from_text("1x16,1x32,2x64", &small, &arch, &err), &err);
   options.out = tiny_path(runs, name);
   must(vgg_trainer_create(arch, train, NULL, &options, &trainer, &err), &err);
-  must(vgg_trainer_run(trainer, NULL, NULL, &final, &err), &err);
+  must(vgg_trainer_run(trainer, NULL, NULL, &end, &err), &err);
   must(vgg_evaluate_views(vgg_trainer_model(trainer), NULL, test, "none", NULL, NULL, &found, &err),
        &err);
   const double accuracy = (double)found->correct / (double)found->total;
-  printf("%-28s %4d steps %5.1f s  test acc %.3f of %zu\n", name, (int) final.step,
-         final.wall_seconds, accuracy, found->total);
+  printf("%-28s %4d steps %5.1f s  test acc %.3f of %zu\n", name, (int)end.step, end.wall_seconds,
+         accuracy, found->total);
   vgg_evaluation_free(found);
   vgg_trainer_close(trainer);
   vgg_arch_close(arch);

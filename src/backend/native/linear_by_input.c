@@ -27,7 +27,7 @@
 #include "base/finite.h"
 
 enum {
-  GROUP = 256,      /* inputs that are summed by themselves: sums of sums err less than long ones */
+  GROUP = 256,     /* inputs that are summed by themselves: sums of sums err less than long ones */
   TURN_UNITS = 256 /* turned at a time: the pages of so many rows stay known to the processor */
 };
 
